@@ -13,6 +13,7 @@ from bench.figures import Figure
 from bench.flood import flood
 from bench.governor import governor
 from bench.html_report import html_report
+from bench.joining import joining
 from bench.lines import lines
 from bench.merge import merge
 from bench.open_numbers import open_numbers
@@ -44,6 +45,7 @@ TABLE: Mapping[str, Benchmark] = {
     "bundles": Benchmark(summary="starts from bundles, their size, building them", run=bundles),
     "spans": Benchmark(summary="off-CPU time at full speed, a million live objects", run=spans),
     "bounds": Benchmark(summary="fused probes, detaching, the watchdog's memory", run=bounds),
+    "joining": Benchmark(summary="attaching and detaching a glob's functions", run=joining),
     "governor": Benchmark(summary="a flood over limits.cpu, and the reaction", run=governor),
     "checks": Benchmark(summary="what a check adds, and whether its counts repeat", run=checks),
     "merge": Benchmark(summary="results of 10,000 hosts as one", run=merge, root=False),

@@ -51,11 +51,12 @@ exit codes: 0 the host can trace, or the plan can run; 2 the plan is invalid; 3 
 #: Features by section, the most asked for first. Of `lockdown` alone, "no" is the good answer.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "kernel functions": (
-        "kprobes", "kprobe_events", "kretprobe_maxactive", "fentry", "kprobe_pmu",
+        "kprobes", "kprobe_events", "kretprobe_maxactive", "fentry", "kprobe_multi", "kprobe_pmu",
         "kprobe_blacklist", "filter_functions", "optprobes", "kprobe_optimization",
     ),
     "tracepoints and user code": (
-        "perf_tracepoint", "raw_tracepoint", "syscall_tracepoints", "uprobe_events", "uprobe_pmu",
+        "perf_tracepoint", "raw_tracepoint", "syscall_tracepoints", "uprobe_events", "uprobe_multi",
+        "uprobe_pmu",
         "hardware_counters",
     ),
     "BPF": ("bpf", "btf", "ringbuf", "fetch_atomics", "jiffies64", "mmap_array", "bcc"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _BTF = "sys/kernel/btf/vmlinux"
 _FENTRY_FUNCTIONS = ("bpf_fentry_test1", "vfs_read", "do_nanosleep")
+_ONE_BY_ONE = "the functions of a glob are attached one by one instead"
 _LIBRARY_FOLDERS = ("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib64", "usr/lib")
 
 _BCC_PACKAGES = "apt install python3-bpfcc (Debian, Ubuntu), dnf install python3-bcc (Fedora)"
@@ -96,6 +97,29 @@ def detect_fentry(tree: Tree) -> Feature:
         f"a program attached to {function.name}",
         "dynamic events are used instead",
     )
+
+
+def detect_kprobe_multi(tree: Tree) -> Feature:
+    """Whether one link attaches a program to many kernel functions."""
+    from orchestrator.kernel.abi import bpf_links
+
+    refused = _not_tried(tree)
+    if refused is not None:
+        return refused
+    cure = f"{_ONE_BY_ONE} (needs Linux 5.18 and CONFIG_FPROBE=y)"
+    return _feature_from_trial(bpf_links.can_kprobe_multi(), "a link was made", cure)
+
+
+def detect_uprobe_multi(tree: Tree) -> Feature:
+    """Whether one link attaches a program to many places in a file."""
+    from orchestrator.kernel.abi import bpf_links
+
+    refused = _not_tried(tree)
+    if refused is not None:
+        return refused
+    cure = f"{_ONE_BY_ONE} (needs Linux 6.6 and CONFIG_UPROBES=y)"
+    success = "a link to a directory was refused as such"
+    return _feature_from_trial(bpf_links.can_uprobe_multi(), success, cure)
 
 
 def detect_perf_events(tree: Tree) -> Feature:

@@ -84,6 +84,8 @@ TABLE: Mapping[str, Test] = {
     "btf": files.detect_btf,
     "raw_tracepoint": trials.trial_feature("raw_tracepoint"),
     "fentry": trials.detect_fentry,
+    "kprobe_multi": trials.detect_kprobe_multi,
+    "uprobe_multi": trials.detect_uprobe_multi,
     "ringbuf": trials.trial_feature("ringbuf"),
     "fetch_atomics": trials.trial_feature("fetch_atomics"),
     "jiffies64": trials.trial_feature("jiffies64"),

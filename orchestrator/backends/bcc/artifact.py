@@ -6,8 +6,9 @@ from typing import NamedTuple
 from orchestrator.backends.bcc.design import memory
 from orchestrator.backends.bcc.design.detail import BccDetail
 from orchestrator.backends.bcc.design.groups import ProgramGroup, group_sides
+from orchestrator.backends.bcc.design.joining import choose_mechanisms
 from orchestrator.backends.bcc.design.layout import MapLayout
-from orchestrator.backends.bcc.design.mechanism import MechanismChoice, choose_mechanism
+from orchestrator.backends.bcc.design.mechanism import MechanismChoice
 from orchestrator.backends.bcc.design.registers import ARCHITECTURES
 from orchestrator.backends.bcc.design.scope import describe_scope
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
@@ -48,11 +49,12 @@ def unsupported(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
 
 
 def emit(program: Program, facts: KernelFacts, *, is_compiled: bool = False) -> Artifact[BccDetail]:
-    """The artifact of `program`. `is_compiled`: this host need not compile it. Raises HostError
-    where this backend cannot run it on that kernel."""
+    """The artifact of `program`. `is_compiled`: this host need not compile it; then no two hooks
+    share a link, since which can depends on more of a host than its kernel. Raises HostError where
+    this backend cannot run it on that kernel."""
     if general := tuple(_check_host(program, facts, is_compiled=is_compiled)):
         raise HostError(general)
-    choices = {hook.id: choose_mechanism(hook, facts) for hook in program.hooks}
+    choices = choose_mechanisms(program, facts, may_join=not is_compiled)
     findings = [*_find_unattachable(program, choices), *_find_too_large(program)]
     try:
         draft = _draft(program, facts, choices)

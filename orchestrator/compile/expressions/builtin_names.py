@@ -8,6 +8,7 @@ from orchestrator.compile.expressions.nodes import (
     Arithmetic,
     Builtin,
     Const,
+    FuncNumber,
     Node,
     ShownAs,
     TextConst,
@@ -70,7 +71,7 @@ def find_builtin(scope: HookScope, name: str, place: Position, *, at_entry: bool
         case "elapsed":
             return _elapsed_time(scope, place, at_entry)
         case "func":
-            number = Const(scope.func_number, U32)
+            number = FuncNumber(scope.func_number, U32)
             return ShownAs(number, U32, {scope.func_number: scope.func})
         case "probe":
             return TextConst(scope.probe.encode(), Str(len(scope.probe) + 1))

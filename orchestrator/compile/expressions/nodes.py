@@ -67,6 +67,14 @@ class Const:
 
 
 @dataclass(frozen=True, slots=True)
+class FuncNumber(Const):
+    """What `func` is in keys: which attach point it is. Equal to that of any other, so that hooks
+    that do the same have equal bodies."""
+
+    value: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class TextConst:
     """A string known at compile time."""
 

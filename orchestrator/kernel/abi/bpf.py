@@ -210,20 +210,21 @@ def can_fentry(btf_id: int, *, attach_type: int = TRACE_FENTRY) -> Trial:
         finally:
             os.close(program)
 
-    return _run_trial(attempt)
+    return run_trial(attempt)
 
 
 def _try_load(kind: int, code: bytes) -> Trial:
-    return _run_trial(lambda: os.close(prog_load(kind, code, name="pp_trial", log_bytes=4096)[0]))
+    return run_trial(lambda: os.close(prog_load(kind, code, name="pp_trial", log_bytes=4096)[0]))
 
 
 def _try_map(kind: int, key: int, value: int, entries: int, flags: int) -> Trial:
-    return _run_trial(
+    return run_trial(
         lambda: os.close(map_create(kind, key, value, entries, flags=flags, name="pp_trial"))
     )
 
 
-def _run_trial(attempt: Callable[[], None]) -> Trial:
+def run_trial(attempt: Callable[[], None]) -> Trial:
+    """What it came to; `attempt` raises OSError where the kernel refuses."""
     try:
         attempt()
     except OSError as refused:

@@ -54,6 +54,9 @@ _UNSEEN: Mapping[str, str] = {
     "interrupts",
     "kprobe PMU": "inside the handler of another probe, which is rare, and more returns than the "
     "kernel has room for, which is common where many threads wait in the function",
+    "kprobe multi": "only inside the handler of another probe on that CPU, which is rare, and is "
+    "counted of all functions of a link together",
+    "uprobe multi": "only calls deeper than the kernel follows, which is rare",
     "uprobe PMU": "only calls deeper than the kernel follows, which is rare",
 }
 #: For each count that is a loss: where it was lost, and a text to follow the number. `{part}`: the

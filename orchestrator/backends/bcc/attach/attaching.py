@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.backends.bcc.attach import seed
-from orchestrator.backends.bcc.attach.attachments import Attachments, TrampolineRefused
+from orchestrator.backends.bcc.attach.attachments import Attachments, MechanismRefused
 from orchestrator.backends.bcc.attach.control import ControlElement
 from orchestrator.backends.bcc.attach.identity import check_namespace, own_tgid
 from orchestrator.backends.bcc.attach.program_prices import read_prices
@@ -28,7 +28,7 @@ from orchestrator.backends.bcc.design.function_names import (
     REPLACED,
 )
 from orchestrator.backends.bcc.design.groups import ProgramGroup, cluster_groups, group_sides
-from orchestrator.backends.bcc.design.mechanism import choose_mechanism
+from orchestrator.backends.bcc.design.mechanism import Mechanism
 from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.kernel.facts import KernelFacts
@@ -51,23 +51,30 @@ _ENDERS = tuple(
 
 def attach(artifact: Artifact[BccDetail], facts: KernelFacts, options: AttachOptions) -> BccSession:
     """Attach everything or nothing, disarmed; optional hooks may be left out. Raises HostError."""
-    try:
-        return attach_compiled(artifact, compile_artifact(artifact, options.compiling), options)
-    except TrampolineRefused as refused:
-        return attach(_without_trampoline(artifact, facts, refused), facts, options)
+    refused: dict[int, dict[Mechanism, str]] = {}
+    while True:
+        try:
+            return attach_compiled(artifact, compile_artifact(artifact, options.compiling), options)
+        except MechanismRefused as refusal:
+            for hook in refusal.hooks:
+                refused.setdefault(hook.id, {})[refusal.mechanism] = refusal.why
+            artifact = _choose_again(artifact, facts, refused, refusal)
 
 
-def _without_trampoline(
-    artifact: Artifact[BccDetail], facts: KernelFacts, refused: TrampolineRefused
+def _choose_again(
+    artifact: Artifact[BccDetail],
+    facts: KernelFacts,
+    refused: Mapping[int, Mapping[Mechanism, str]],
+    refusal: MechanismRefused,
 ) -> Artifact[BccDetail]:
-    """The artifact with that hook's next mechanism. Raises `refused` when it has none."""
+    """The artifact without the mechanisms that were `refused` so far, by hook. Raises `refusal`
+    where a hook has no other."""
     from orchestrator.backends.bcc.artifact import build_artifact  # only where one is refused
+    from orchestrator.backends.bcc.design.joining import choose_mechanisms
 
-    why = "; ".join(finding.message for finding in refused.findings)
-    choice = choose_mechanism(refused.hook, facts, {"fentry": why})
-    if choice.mechanism is None:
-        raise refused
-    choices = {**artifact.detail.choices, refused.hook.id: choice}
+    choices = choose_mechanisms(artifact.program, facts, refused)
+    if any(choices[hook.id].mechanism is None for hook in refusal.hooks):
+        raise refusal
     return build_artifact(artifact.program, facts, choices)
 
 
@@ -152,7 +159,7 @@ def attach_compiled(
     artifact: Artifact[BccDetail], code: Mapping[str, bytes], options: AttachOptions
 ) -> BccSession:
     """As `attach`, with the instructions by function from `compile_artifact`, perhaps on another
-    machine. Raises HostError, and TrampolineRefused where another mechanism may do."""
+    machine. Raises HostError, and MechanismRefused where another mechanism may do."""
     from orchestrator.backends.bcc.counts.ring import Ring
 
     detail, program = artifact.detail, artifact.program

@@ -7,12 +7,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from orchestrator.backends.bcc.attach.hooks import attach_side, load_side
+from orchestrator.backends.bcc.attach.joined import PlacesRefused, attach_joined
 from orchestrator.backends.bcc.attach.links import AttachRefused, attach_raw_tracepoint
 from orchestrator.backends.bcc.attach.load import LoadError, load_program
 from orchestrator.backends.bcc.attach.loading import LoadingAhead
 from orchestrator.backends.bcc.attach.thread_events import may_gain_privileges
 from orchestrator.backends.bcc.design.groups import ProgramGroup
-from orchestrator.backends.bcc.design.mechanism import MechanismChoice, has_alternatives
+from orchestrator.backends.bcc.design.mechanism import (
+    Mechanism,
+    MechanismChoice,
+    has_alternatives,
+)
 from orchestrator.backends.bcc.design.scope import why_in_every_process
 from orchestrator.backends.bcc.handles.attachment import (
     AttachedSide,
@@ -26,15 +31,27 @@ from orchestrator.compile.program import Hook, ResolvedTarget
 from orchestrator.kernel.abi import bpf
 from orchestrator.plan.findings import Finding, HostError
 
-__all__ = ["Attachments", "TrampolineRefused"]
+__all__ = ["Attachments", "MechanismRefused", "TrampolineRefused"]
 
 
-class TrampolineRefused(HostError):
+class MechanismRefused(HostError):
+    """The kernel has the mechanism, and refused it for these hooks."""
+
+    def __init__(self, hooks: Sequence[Hook], mechanism: Mechanism, error: HostError) -> None:
+        self.hooks, self.mechanism = tuple(hooks), mechanism
+        super().__init__(error.findings)
+
+    @property
+    def why(self) -> str:
+        """The kernel's answer."""
+        return "; ".join(finding.message for finding in self.findings)
+
+
+class TrampolineRefused(MechanismRefused):
     """The kernel has trampolines, but none for this hook's function."""
 
     def __init__(self, hook: Hook, error: HostError) -> None:
-        self.hook = hook
-        super().__init__(error.findings)
+        super().__init__([hook], "fentry", error)
 
 
 class Attachments:
@@ -104,12 +121,12 @@ class Attachments:
 
     def attach_cluster(self, cluster: Sequence[ProgramGroup], code: Mapping[str, bytes]) -> None:
         """Attach all programs of a cluster or none; optional hooks are skipped when they fail.
-        Raises HostError, and TrampolineRefused where another mechanism may do."""
-        hooks = {side.hook.id: side.hook for group in cluster for side in group.sides}
+        Raises HostError, and MechanismRefused where another mechanism may do."""
+        hooks = {side.hook.id: side.hook for group in cluster for side in group.served}
         try:
             sides = self._attach_all_or_none(cluster, code)
         except HostError as error:
-            if isinstance(error, TrampolineRefused) or not all(h.optional for h in hooks.values()):
+            if isinstance(error, MechanismRefused) or not all(h.optional for h in hooks.values()):
                 raise
             for hook in hooks.values():
                 self.skip_hook(hook, "; ".join(finding.message for finding in error.findings))
@@ -154,9 +171,11 @@ class Attachments:
         witness, link = self._attach_witness(group, code)
         try:
             program = self._load(group.function, partial(self._load_group, group, code))
-            attachment = attach_side(
-                first, group.mechanism, program, self._options, self._processes_for(group)
-            )
+            attachment = self._attach_program(group, program)
+        except PlacesRefused as error:
+            hooks = [side.hook for side in error.sides]
+            finding = Finding(code="PP089", message=str(error), position=first.hook.position)
+            raise MechanismRefused(hooks, group.mechanism, HostError([finding])) from None
         except (AttachRefused, ValueError, OSError) as error:
             self._close_all(link)
             finding = Finding(code="PP089", message=str(error), position=first.hook.position)
@@ -173,9 +192,16 @@ class Attachments:
                 witness=witness,
                 witnessed_in=None if witness is None else first.index,
             )
-            for side in group.sides
+            for side in group.served
             if side.name != "return" or not self._options.counting
         ]
+
+    def _attach_program(self, group: ProgramGroup, program: int) -> Attachment:
+        """Raises PlacesRefused, AttachRefused, ValueError and OSError."""
+        if group.joined:
+            return attach_joined(group.served, group.mechanism, program)
+        processes = self._processes_for(group)
+        return attach_side(group.sides[0], group.mechanism, program, self._options, processes)
 
     def _attach_witness(
         self, group: ProgramGroup, code: Mapping[str, bytes]

@@ -15,6 +15,7 @@ from orchestrator.backends.protocol import AttachOptions, OpenNumber, ProgramRef
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.abi import bpf, btf_objects
 from orchestrator.kernel.abi.bpf_iterators import TRACE_ITER
+from orchestrator.kernel.abi.bpf_links import TRACE_KPROBE_MULTI, TRACE_UPROBE_MULTI
 from orchestrator.kernel.abi.dynamic_events import Event
 from orchestrator.plan.findings import Finding, HostError
 
@@ -29,6 +30,8 @@ PROGRAM_TYPES: Mapping[Mechanism, int] = {
     "perf clock": PERF_EVENT,
     "iterator": bpf.TRACING,
     "perf event": PERF_EVENT,
+    "kprobe multi": bpf.KPROBE,
+    "uprobe multi": bpf.KPROBE,
 }
 LOG_LINES = 3  # of the verifier's log, in the message
 HINT_LINES = 20  # in the hint: what led to the refusal
@@ -68,6 +71,10 @@ def _expect_attach_type(side: HookSide, mechanism: Mechanism) -> int:
             return bpf.TRACE_FEXIT if is_at_return(side) else bpf.TRACE_FENTRY
         case "iterator":
             return TRACE_ITER
+        case "kprobe multi":
+            return TRACE_KPROBE_MULTI
+        case "uprobe multi":
+            return TRACE_UPROBE_MULTI
         case _:
             return 0
 
@@ -144,6 +151,8 @@ def attach_side(
     be written as a definition."""
     hook = side.hook
     match mechanism:
+        case "kprobe multi" | "uprobe multi":
+            raise ValueError(f"{hook.label}: {mechanism} attaches several places at once")
         case "raw tracepoint":
             return links.attach_raw_tracepoint(hook.event or _tracepoint_name(hook), program)
         case "perf tracepoint":

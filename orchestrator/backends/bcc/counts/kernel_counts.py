@@ -13,10 +13,11 @@ from orchestrator.accounting.count import (
     count_from_number,
     is_known,
 )
+from orchestrator.backends.bcc.design.joining import JOINING
 from orchestrator.backends.bcc.design.layout import HookSide
 from orchestrator.backends.bcc.design.misses import only_tasks_cause
 from orchestrator.backends.bcc.handles.attachment import AttachedSide
-from orchestrator.kernel.abi import bpf, dynamic_events
+from orchestrator.kernel.abi import bpf, bpf_links, dynamic_events
 from orchestrator.plan.naming.perf_events import PERF_EVENTS, SOFTWARE
 
 __all__ = ["KernelCounts", "KernelMisses", "count_misses"]
@@ -25,6 +26,7 @@ _NONE: Mapping[int, int] = {}
 _CLOCKS = frozenset(event.config for event in PERF_EVENTS.values() if event.is_clock)
 #: Mechanisms whose only misses are counted as recursion (see design/misses.py).
 _RECURSION_ONLY = frozenset({"raw tracepoint", "fentry", "fexit", "iterator"})
+_FUNCTION_LINK = "kprobe multi"
 
 
 class KernelMisses(NamedTuple):
@@ -57,14 +59,20 @@ class KernelCounts:
         self._hits = dynamic_events.read_profile(names) if names else {}
         self._counted = _count_software_events(sides)
         self._before = before
+        self._of_links = _read_missed(sides)
+        self._joined = {
+            attached.side.index for attached in sides if attached.attachment.mechanism in JOINING
+        }
         self._recursion_misses = {
             index: _less(misses, before.get(index, _NO_MISSES).recursion)
             for index, misses in _sum_recursion_misses(sides).items()
         }
 
     def recursion_misses(self, side: HookSide) -> Count:
-        """How often the kernel skipped the program because it was already active."""
-        return self._recursion_misses.get(side.index, UNKNOWN)
+        """How often the kernel skipped the program because it was already active. Of a program
+        that other places share, only none is known of each."""
+        count = self._recursion_misses.get(side.index, UNKNOWN)
+        return UNKNOWN if count and side.index in self._joined else count
 
     def unseen(self, side: HookSide, fired: int) -> int:
         """Hits without a run so far, of which `fired` are known; 0 where hits are not counted."""
@@ -93,8 +101,42 @@ class KernelCounts:
     def _count_skipped(self, attached: AttachedSide) -> Count:
         """Misses where hits are not counted: known only where being skipped is the only way to miss
         an event, and is counted."""
+        if attached.attachment.mechanism in JOINING:
+            return self._count_joined(attached)
         if attached.attachment.mechanism in _RECURSION_ONLY or _never_nested(attached.side):
             return at_least(self._recursion_misses.get(attached.side.index, UNKNOWN))
+        return UNKNOWN
+
+    def _count_joined(self, attached: AttachedSide) -> Count:
+        """Misses at one of the places of a link. The kernel counts those of all together (kprobe
+        multi: those of the link, since 6.7, and those of the program), so that only none is
+        known of each. It skips no program in user code (uprobe_prog_run,
+        kernel/trace/bpf_trace.c)."""
+        index = attached.side.index
+        before = self._before.get(index, _NO_MISSES).of_probe
+        of_link = _less(self._of_links.get(index, 0), before)
+        return 0 if add_counts((of_link, self.recursion_misses(attached.side))) == 0 else UNKNOWN
+
+
+def _read_missed(sides: Sequence[AttachedSide]) -> dict[int, Count]:
+    """By side at a link of kernel functions, what the link has missed of all its functions."""
+    links = {
+        id(attached.attachment): attached.attachment.fds
+        for attached in sides
+        if attached.attachment.mechanism == _FUNCTION_LINK
+    }
+    missed = {key: _read_link(fds) for key, fds in links.items()}
+    return {
+        attached.side.index: missed[id(attached.attachment)]
+        for attached in sides
+        if id(attached.attachment) in missed
+    }
+
+
+def _read_link(fds: Sequence[int]) -> Count:
+    try:
+        return add_counts(count_from_number(bpf_links.read_missed(fd)) for fd in fds)
+    except OSError:
         return UNKNOWN
 
 
@@ -126,11 +168,13 @@ def count_misses(sides: Sequence[AttachedSide]) -> dict[int, KernelMisses]:
     """By side, all misses since it was attached, as far as they are counted."""
     names = [attached.event for attached in sides if attached.event]
     hits = dynamic_events.read_profile(names) if names else {}
-    recursion = _sum_recursion_misses(sides)
+    recursion, of_links = _sum_recursion_misses(sides), _read_missed(sides)
     return {
         attached.side.index: KernelMisses(
             recursion=at_least(recursion[attached.side.index]),
-            of_probe=(found.misses or 0) if (found := hits.get(attached.event)) else 0,
+            of_probe=(found.misses or 0)
+            if (found := hits.get(attached.event))
+            else at_least(of_links.get(attached.side.index, 0)),
         )
         for attached in sides
     }

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.backends.bcc.counts.counting import Accounts
 from orchestrator.backends.bcc.counts.reading import Rows
 from orchestrator.backends.bcc.design.groups import WITNESS_PRICE, price_kind_of
+from orchestrator.backends.bcc.design.joining import JOINING
 from orchestrator.backends.bcc.handles.attachment import AttachedSide, sides_by_program
 from orchestrator.backends.prices import Price
 from orchestrator.backends.protocol import Expense
@@ -33,10 +34,12 @@ def _read_expense(
     statistics = bpf.program_statistics(first.program)
     price = prices[price_kind_of(first.side, first.attachment.mechanism)]
     watching = 0.0 if first.witness is None else prices[WITNESS_PRICE].ns
+    joined = first.attachment.mechanism in JOINING  # events at other places, one side each
+    counted = sides if joined else sides[:1]
     return Expense(
         number=first.side.index,
         probes=tuple(dict.fromkeys(attached.side.hook.probe for attached in sides)),
-        hits=accounts.count_fired(rows[first.side.index]),
+        hits=sum(accounts.count_fired(rows[attached.side.index]) for attached in counted),
         price_ns=price.ns + watching,
         calibrated=price.calibrated,
         run_ns=statistics.run_time_ns,

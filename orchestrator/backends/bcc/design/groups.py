@@ -24,17 +24,25 @@ __all__ += ["price_kind_of"]
 
 #: How witnesses are attached, by the names in backends/prices.py.
 WITNESS_PRICE = "raw tracepoint"
+_AT_FUNCTIONS = ("dynamic event", "kprobe PMU", "uprobe PMU", "kprobe multi", "uprobe multi")
 _NO_SPAN = max(ROLE_ORDER.values()) + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramGroup:
     """One program: its sides in the order in which they run. `witness`: the raw tracepoint at which
-    a second program counts the same events (MechanismChoice)."""
+    a second program counts the same events (MechanismChoice). `joined`: the sides of other hooks,
+    at other places, that do the same as the only one in `sides`."""
 
     mechanism: Mechanism
     sides: tuple[HookSide, ...]
     witness: str = ""
+    joined: tuple[HookSide, ...] = ()
+
+    @property
+    def served(self) -> tuple[HookSide, ...]:
+        """All sides that the program counts."""
+        return (*self.sides, *self.joined)
 
     @property
     def function(self) -> str:
@@ -59,16 +67,23 @@ def group_sides(
     """All programs, in the order of their first sides. Hooks without a mechanism have none."""
     by_place: dict[tuple[object, ...], list[HookSide]] = {}
     for side in _list_sides(map_layout):
-        mechanism = choices[side.hook.id].mechanism
-        if mechanism is not None:
-            by_place.setdefault((mechanism, *_place_key(side, mechanism)), []).append(side)
-    return tuple(
-        ProgramGroup(
-            mechanism=_mechanism_of(sides[0], choices),
-            sides=tuple(sorted(sides, key=_run_order)),
-            witness=choices[sides[0].hook.id].witness,
-        )
-        for sides in by_place.values()
+        choice = choices[side.hook.id]
+        if choice.mechanism is not None:
+            joined = choice.joined is not None
+            place = (choice.joined, side.name) if joined else _place_key(side, choice.mechanism)
+            by_place.setdefault((choice.mechanism, *place), []).append(side)
+    return tuple(_make_group(sides, choices) for sides in by_place.values())
+
+
+def _make_group(sides: Sequence[HookSide], choices: Mapping[int, MechanismChoice]) -> ProgramGroup:
+    choice = choices[sides[0].hook.id]
+    assert choice.mechanism is not None
+    if choice.joined is not None:
+        return ProgramGroup(mechanism=choice.mechanism, sides=(sides[0],), joined=tuple(sides[1:]))
+    return ProgramGroup(
+        mechanism=choice.mechanism,
+        sides=tuple(sorted(sides, key=_run_order)),
+        witness=choice.witness,
     )
 
 
@@ -83,7 +98,8 @@ def _list_sides(map_layout: MapLayout) -> Iterator[HookSide]:
 def find_spots(groups: Sequence[ProgramGroup]) -> Mapping[int, int]:
     """By the id of a hook that is paired: the first id of those at the same attach point."""
     entries = [[s.hook.id for s in group.sides if s.name == "entry"] for group in groups]
-    return {hook: min(hooks) for hooks in entries for hook in hooks}
+    joined = [[s.hook.id] for group in groups for s in group.joined if s.name == "entry"]
+    return {hook: min(hooks) for hooks in (*entries, *joined) for hook in hooks}
 
 
 def cluster_groups(groups: Sequence[ProgramGroup]) -> list[tuple[ProgramGroup, ...]]:
@@ -91,7 +107,7 @@ def cluster_groups(groups: Sequence[ProgramGroup]) -> list[tuple[ProgramGroup, .
     at returns come first, so that no call is opened without a program that closes it."""
     joined: list[list[ProgramGroup]] = []
     for group in groups:
-        hooks = {side.hook.id for side in group.sides}
+        hooks = {side.hook.id for side in group.served}
         touching = [cluster for cluster in joined if hooks & _hook_ids(cluster)]
         merged = [group for cluster in touching for group in cluster]
         joined = [cluster for cluster in joined if cluster not in touching] + [[*merged, group]]
@@ -100,7 +116,7 @@ def cluster_groups(groups: Sequence[ProgramGroup]) -> list[tuple[ProgramGroup, .
 
 
 def _hook_ids(groups: Sequence[ProgramGroup]) -> set[int]:
-    return {side.hook.id for group in groups for side in group.sides}
+    return {side.hook.id for group in groups for side in group.served}
 
 
 def is_at_return(side: HookSide) -> bool:
@@ -117,15 +133,9 @@ def price_kind_of(side: HookSide, mechanism: str) -> str:
     """The same for one side. Apart from fentry, probes of functions are kprobes or uprobes."""
     if mechanism in ("fentry", "fexit"):
         return "fentry"
-    if mechanism not in ("dynamic event", "kprobe PMU", "uprobe PMU"):
+    if mechanism not in _AT_FUNCTIONS:
         return mechanism
     return ("u" if side.hook.path else "k") + ("retprobe" if is_at_return(side) else "probe")
-
-
-def _mechanism_of(side: HookSide, choices: Mapping[int, MechanismChoice]) -> Mechanism:
-    mechanism = choices[side.hook.id].mechanism
-    assert mechanism is not None
-    return mechanism
 
 
 def _place_key(side: HookSide, mechanism: Mechanism) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 In order of preference: tracepoints as raw tracepoints, else through perf; functions through a
 trampoline (fentry, fexit), else a private dynamic event, which counts hits and misses, else the
-perf PMU, which does not.
+perf PMU, which does not. Many places of one probe may then share one link (joining.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -28,6 +28,8 @@ Mechanism = Literal[
     "perf clock",
     "iterator",
     "perf event",
+    "kprobe multi",
+    "uprobe multi",
 ]
 
 ACCESS: Mapping[Mechanism, Access] = {
@@ -40,9 +42,12 @@ ACCESS: Mapping[Mechanism, Access] = {
     "perf clock": "registers",
     "iterator": "arguments",
     "perf event": "registers",
+    "kprobe multi": "registers",
+    "uprobe multi": "registers",
 }
 #: The return value of programs. At a perf event 0 drops the event for all other users of perf
-#: (measured); trampolines accept only 0 (kernel/bpf/verifier.c, check_return_code).
+#: (measured); trampolines accept only 0 (kernel/bpf/verifier.c, check_return_code); 1 would remove
+#: the breakpoint of a link of user code (UPROBE_HANDLER_REMOVE, include/linux/uprobes.h).
 RETURNS: Mapping[Mechanism, int] = {
     "raw tracepoint": 0,
     "perf tracepoint": 1,
@@ -53,6 +58,8 @@ RETURNS: Mapping[Mechanism, int] = {
     "perf clock": 0,
     "iterator": 0,
     "perf event": 0,
+    "kprobe multi": 0,
+    "uprobe multi": 0,
 }
 
 _CANDIDATES: Mapping[AttachKind, tuple[Mechanism, ...]] = {
@@ -81,9 +88,11 @@ _NONE_REFUSED: Mapping[Mechanism, str] = {}
 class MechanismChoice:
     """The mechanism of a hook (None: there is none) and why each other one was not taken.
     `witness`: the raw tracepoint at which a second program counts the events, "" where the kernel
-    keeps none from the first without counting it."""
+    keeps none from the first without counting it. `joined`: the id of the first of the hooks that
+    share the hook's program and link, None where it has its own."""
 
     mechanism: Mechanism | None
+    joined: int | None = None
     witness: str = ""
     rejected: Mapping[str, str] = field(default_factory=dict)
 
@@ -102,6 +111,7 @@ def choose_mechanism(
             rejected[mechanism] = why
         else:
             chosen = mechanism
+    rejected |= {one: why for one, why in refused.items() if one not in _CANDIDATES[hook.kind]}
     witness = _choose_witness(hook, facts) if chosen == "perf tracepoint" else ""
     return MechanismChoice(mechanism=chosen, rejected=rejected, witness=witness)
 
@@ -128,15 +138,15 @@ def _raw_tracepoint_obstacle(hook: Hook, facts: KernelFacts) -> str:
         isinstance(node, Field) for node in nodes_at_hook(hook.body)
     ):
         return "the probe reads fields of the event's record"
-    return _missing_feature(facts, "raw_tracepoint")
+    return missing_feature(facts, "raw_tracepoint")
 
 
 def _perf_tracepoint_obstacle(hook: Hook, facts: KernelFacts) -> str:
-    return _missing_feature(facts, "perf_tracepoint")
+    return missing_feature(facts, "perf_tracepoint")
 
 
 def _fentry_obstacle(hook: Hook, facts: KernelFacts) -> str:
-    missing = _missing_feature(facts, "fentry")
+    missing = missing_feature(facts, "fentry")
     if missing:
         return missing
     if not hook.btf_id:
@@ -149,23 +159,23 @@ def _fentry_obstacle(hook: Hook, facts: KernelFacts) -> str:
 
 def _dynamic_event_obstacle(hook: Hook, facts: KernelFacts) -> str:
     events = "uprobe_events" if hook.traits.space == "user" else "kprobe_events"
-    return _missing_feature(facts, events) or _missing_feature(facts, "perf_tracepoint")
+    return missing_feature(facts, events) or missing_feature(facts, "perf_tracepoint")
 
 
 def _kprobe_pmu_obstacle(hook: Hook, facts: KernelFacts) -> str:
-    return _missing_feature(facts, "kprobe_pmu")
+    return missing_feature(facts, "kprobe_pmu")
 
 
 def _uprobe_pmu_obstacle(hook: Hook, facts: KernelFacts) -> str:
-    return _missing_feature(facts, "uprobe_pmu")
+    return missing_feature(facts, "uprobe_pmu")
 
 
 def _perf_clock_obstacle(hook: Hook, facts: KernelFacts) -> str:
-    return _missing_feature(facts, "perf_tracepoint")
+    return missing_feature(facts, "perf_tracepoint")
 
 
 def _iterator_obstacle(hook: Hook, facts: KernelFacts) -> str:
-    return _missing_feature(facts, "bpf")
+    return missing_feature(facts, "bpf")
 
 
 _OBSTACLES: Mapping[Mechanism, Callable[[Hook, KernelFacts], str]] = {
@@ -181,7 +191,7 @@ _OBSTACLES: Mapping[Mechanism, Callable[[Hook, KernelFacts], str]] = {
 }
 
 
-def _missing_feature(facts: KernelFacts, name: str) -> str:
+def missing_feature(facts: KernelFacts, name: str) -> str:
     """Why a feature is missing; "" when it is there. An unknown feature counts as missing."""
     feature = facts.feature(name)
     return "" if feature else feature.detail or f"this kernel lacks {name}"

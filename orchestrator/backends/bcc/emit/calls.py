@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from orchestrator.backends.bcc.design import layout, registers
 from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
+from orchestrator.backends.bcc.design.joining import COOKIE_HOOK, COOKIE_SIDE
 from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.frame import declare_frame, fill_frame
 from orchestrator.backends.bcc.emit.site import EmitSite
@@ -94,19 +95,22 @@ def declare_call_frame(hook: Hook) -> str:
     return declare_frame(f"frame_{hook.id}", kept, head="PP_CALL_HEAD")
 
 
-def leave_calls(access: registers.Access, arch: str, spot: Hook) -> str:
+def leave_calls(access: registers.Access, arch: str, spot: Hook, *, joined: bool) -> str:
     """The statement that drops the calls of this task that were left without a return, before one
-    begins at the attach point of `spot`."""
+    begins at the attach point of `spot`, or of the hook that the cookie names (`joined`)."""
     site = _site_of(spot)
     link = registers.find_link(arch) if site == "PP_USER_CODE" else None
     place = _place_of(access, f"ctx[{registers.find_stack(arch)}]")
-    return f"pp_leave({place}, {site}, {spot.id}, {'0' if link is None else f'ctx[{link}]'});"
+    number = COOKIE_HOOK if joined else spot.id
+    return f"pp_leave({place}, {site}, {number}, {'0' if link is None else f'ctx[{link}]'});"
 
 
-def close_calls(access: registers.Access, arch: str, spot: Hook) -> str:
-    """The statement that removes the calls that have returned from the attach point of `spot`."""
+def close_calls(access: registers.Access, arch: str, spot: Hook, *, joined: bool) -> str:
+    """The statement that removes the calls that have returned from the attach point of `spot`, or
+    of the hook that the cookie names (`joined`)."""
     stack = f"ctx[{registers.find_stack(arch)}] - {registers.return_step(arch)}"
-    return f"pp_return({_place_of(access, stack)}, {_site_of(spot)}, {spot.id});"
+    number = COOKIE_HOOK if joined else spot.id
+    return f"pp_return({_place_of(access, stack)}, {_site_of(spot)}, {number});"
 
 
 def find_open_call(side: layout.HookSide) -> str:
@@ -160,7 +164,9 @@ class CallBlock:
         spot: int,
     ) -> None:
         self.e, self.layout = expressions, map_layout
-        self.element, self.spot = side.index, spot
+        joined = expressions.site.joined
+        self.element = COOKIE_SIDE if joined else str(side.index)
+        self.spot = COOKIE_HOOK if joined else str(spot)
         self.epoch = _epoch_of(side)
         self.hook, self.arch = expressions.site.hook, expressions.site.arch
         self.line = expressions.writer.line
@@ -169,7 +175,7 @@ class CallBlock:
         """Declare `call`, the key of this call's frame."""
         self.line(
             f"struct pp_call call = {{.task = pp_task(), .place = {self._place()}, "
-            f".hook = {self.hook.id}}};"
+            f".hook = {self.e.site.hook_number}}};"
         )
 
     def _place(self) -> str:

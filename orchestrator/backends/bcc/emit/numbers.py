@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TypeGuard
 
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
+from orchestrator.backends.bcc.design.joining import COOKIE_FUNC
 from orchestrator.backends.bcc.emit.context import EventContext
 from orchestrator.backends.bcc.emit.notes.look import NoteLooks
 from orchestrator.backends.bcc.emit.paths.conditions import test_path
@@ -30,6 +31,7 @@ from orchestrator.compile.expressions.nodes import (
     Convert,
     Either,
     Field,
+    FuncNumber,
     IpWord,
     KernelSymbol,
     LetRef,
@@ -68,6 +70,8 @@ class NumberExpressions:
     def number(self, node: Node) -> str:  # noqa: PLR0912  # one case a node kind
         """A C expression of type c_type(node.type). Raises EmitError."""
         match node:
+            case FuncNumber() if self.site.joined:
+                return f"({c_type(node.type)}){COOKIE_FUNC}"
             case Const():
                 return self._constant(node)
             case ParamRef(slot=slot, type=kind):

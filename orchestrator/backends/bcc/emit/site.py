@@ -3,6 +3,7 @@
 from dataclasses import field
 
 from orchestrator.backends.bcc.design import registers
+from orchestrator.backends.bcc.design.joining import COOKIE_HOOK
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.compile.expressions.nodes import Node, ValueWhere
 from orchestrator.compile.expressions.types import (
@@ -66,7 +67,8 @@ class EmitSite:
     """What one C function can see: the form of its context, the event's record, and the offsets of
     members in task_struct and cred, in bytes by name. `numbers`: those that the text leaves
     open; `notes`: all of the plan's, with their elements of the ledger; `follows_cgroups`: those
-    that match the target's patterns are in a map."""
+    that match the target's patterns are in a map; `joined`: the function serves more hooks than
+    `hook`, and a cookie says which (design/joining.py)."""
 
     hook: Hook
     side: str
@@ -78,6 +80,7 @@ class EmitSite:
     notes: tuple[NoteProgram, ...] = ()
     note_elements: tuple[int, ...] = ()
     follows_cgroups: bool = False
+    joined: bool = False
 
     def task_member(self, base: str, name: str) -> str:
         """The address of the member `name` (of TASK_MEMBERS) of the structure at `base`."""
@@ -91,6 +94,11 @@ class EmitSite:
     def body(self) -> Body:
         """What is evaluated here."""
         return self.hook.body
+
+    @property
+    def hook_number(self) -> str:
+        """A C expression: the id of the hook whose event this is."""
+        return COOKIE_HOOK if self.joined else str(self.hook.id)
 
     @property
     def at_trampoline(self) -> bool:

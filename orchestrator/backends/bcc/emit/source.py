@@ -7,6 +7,7 @@ from functools import lru_cache
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.function_names import ENDED, REPLACED
 from orchestrator.backends.bcc.design.groups import ProgramGroup, find_spots, group_sides
+from orchestrator.backends.bcc.design.joining import COOKIE_SIDE
 from orchestrator.backends.bcc.design.mechanism import ACCESS, RETURNS, MechanismChoice
 from orchestrator.backends.bcc.emit import stacks as emit_stacks
 from orchestrator.backends.bcc.emit.calls import (
@@ -121,8 +122,10 @@ def render_source(
     offsets = task_offsets(facts)
     parts += map(declare_span, program.spans)
     parts.append(declare_notes(program.notes))
+    same = {side.index for group in groups for side in group.joined}
     for side in map_layout.sides:
-        if (mechanism := choices[side.hook.id].mechanism) is not None:
+        choice = choices[side.hook.id]
+        if (mechanism := choice.mechanism) is not None and side.index not in same:
             probe = program.probes[side.hook.probe]
             text = HookText(program, map_layout, probe, mechanism, spots)
             site = EmitSite(
@@ -136,6 +139,7 @@ def render_source(
                 notes=program.notes,
                 note_elements=tuple(map(map_layout.note_element, range(len(program.notes)))),
                 follows_cgroups=map_layout.follows_cgroups,
+                joined=choice.joined is not None,
             )
             parts.append(_render_side(text, side, site))
     parts += [_render_outer(program, map_layout, group, spots) for group in groups]
@@ -176,6 +180,8 @@ def _render_outer(
         probe = program.probes[side.hook.probe]
         text = HookText(program, map_layout, probe, group.mechanism, spots)
         writer.comment(text.describe_side(side))
+    if group.joined:
+        writer.comment(f"and {len(group.joined)} more attach points, each with its own counters")
     context = "object" if group.mechanism == "iterator" else "ctx"
     writer.line(f"int {group.function}(unsigned long long *{context})")
     with writer.block():
@@ -189,7 +195,7 @@ def _render_outer(
         _find_others(writer, group)
         for side in group.sides:
             with writer.block(_test_others(side, group)):
-                writer.line(f"u32 side = {side.index};")
+                writer.line(f"u32 side = {COOKIE_SIDE if group.joined else side.index};")
                 lookup = f"pp_map_lookup(PP_MAP({layout.LEDGER}), &side)"
                 writer.line(f"struct ledger *ledger = {lookup};")
                 writer.line("if (ledger)")
@@ -219,7 +225,9 @@ def _leave_calls(writer: CWriter, program: Program, group: ProgramGroup) -> None
     hooks = [side.hook for side in group.sides if side.name == "entry"]
     if hooks:
         spot = min(hooks, key=lambda hook: hook.id)
-        _write_enabled(writer, group, leave_calls(ACCESS[group.mechanism], program.arch, spot))
+        access, joined = ACCESS[group.mechanism], bool(group.joined)
+        leave = leave_calls(access, program.arch, spot, joined=joined)
+        _write_enabled(writer, group, leave)
 
 
 def _find_others(writer: CWriter, group: ProgramGroup) -> None:
@@ -248,7 +256,8 @@ def _close_calls(writer: CWriter, arch: str, group: ProgramGroup, spots: Mapping
     """The same where calls return, for each attach point at which they may have begun."""
     hooks = {side.hook.id: side.hook for side in group.sides if side.name == "return"}
     for spot in sorted({spots[hook] for hook in hooks}):
-        _write_enabled(writer, group, close_calls(ACCESS[group.mechanism], arch, hooks[spot]))
+        access, joined = ACCESS[group.mechanism], bool(group.joined)
+        _write_enabled(writer, group, close_calls(access, arch, hooks[spot], joined=joined))
 
 
 def _write_enabled(writer: CWriter, group: ProgramGroup, statement: str) -> None:

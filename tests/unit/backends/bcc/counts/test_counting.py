@@ -1,16 +1,18 @@
 """Counters of the ledger become accounts, with what the kernel counted by itself."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from orchestrator.accounting.count import UNKNOWN
+from orchestrator.accounting.count import UNKNOWN, Count
+from orchestrator.backends.bcc.counts import kernel_counts
 from orchestrator.backends.bcc.counts.counting import Accounts
 from orchestrator.backends.bcc.counts.reading import LedgerReader
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.handles.attachment import AttachedSide, Attachment
 from orchestrator.backends.protocol import SideCounts
-from orchestrator.kernel.abi import bpf, dynamic_events
+from orchestrator.kernel.abi import bpf, bpf_links, dynamic_events
 from orchestrator.kernel.abi.bpf import ProgramStatistics
 from orchestrator.kernel.abi.dynamic_events import Hits
 from tests.support.bcc_maps import FakeMap, fake_maps, recorded_program
@@ -59,10 +61,12 @@ def hits(monkeypatch: pytest.MonkeyPatch) -> dict[str, Hits]:
     return made
 
 
-def attached(booked: Booked, index: int, mechanism: str = "dynamic event") -> AttachedSide:
+def attached(
+    booked: Booked, index: int, mechanism: str = "dynamic event", fds: Sequence[int] = ()
+) -> AttachedSide:
     """A side that is attached, to the event pp_0 if that is dynamic."""
     events: Any = ("probeplan/pp_0",) if mechanism == "dynamic event" else ()
-    attachment = Attachment(mechanism=mechanism, place="x", events=events)
+    attachment = Attachment(mechanism=mechanism, place="x", events=events, fds=list(fds))
     return AttachedSide(side=booked.layout.sides[index], program=9, attachment=attachment)
 
 
@@ -191,6 +195,35 @@ def test_where_hits_are_not_counted_misses_are_unknown(
     assert booked.side(0, [attached(booked, 0, "fentry")]).kernel_missed == 3
     assert booked.side(0, [attached(booked, 0)]).kernel_missed == UNKNOWN
     assert booked.side(0).kernel_missed == UNKNOWN
+
+
+def test_places_of_a_link_have_missed_nothing_or_an_unknown_part(
+    booked: Booked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel counts the misses of all places of a link, and of their program, together; before
+    6.7 not those of the link. Those from before a new start do not count."""
+    missed: list[int | None] = [0]
+    skipped = [0]
+    monkeypatch.setattr(bpf_links, "read_missed", lambda _link: missed[-1])
+    monkeypatch.setattr(kernel_counts, "_read_recursion_misses", lambda _program: skipped[-1])
+    function = attached(booked, 0, "kprobe multi", fds=[5])
+    place = attached(booked, 0, "uprobe multi", fds=[6])
+
+    def missed_at(side: AttachedSide) -> tuple[Count, Count]:
+        counts = booked.side(0, [side])
+        return counts.kernel_missed, counts.recursion_misses
+
+    assert missed_at(function) == missed_at(place) == (0, 0)
+    missed.append(2)
+    assert (missed_at(function), missed_at(place)) == ((UNKNOWN, 0), (0, 0))
+    missed.append(None)
+    assert missed_at(function) == (UNKNOWN, 0)
+    missed.append(2)
+    booked.accounts.forget()
+    booked.accounts.start([function])
+    assert missed_at(function) == (0, 0)
+    skipped.append(3)
+    assert missed_at(function) == missed_at(place) == (UNKNOWN, UNKNOWN)
 
 
 def test_a_side_that_left_keeps_what_the_kernel_counted(

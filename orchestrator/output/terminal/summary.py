@@ -154,7 +154,8 @@ def _print_notes(console: "Console", notes: LogRecord) -> None:
     if not notes:
         return
     accounts = make_note_table(notes)
-    table = make_table(["note"], list(accounts.headings))
+    narrow = [heading.replace(" ", "\n", 1) for heading in accounts.headings]
+    table = make_table(["note"], narrow)
     for name, counts, has_loss in accounts.rows:
         table.add_row(make_printable(name), *counts, style=WARNING if has_loss else None)
     console.print()

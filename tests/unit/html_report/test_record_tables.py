@@ -89,6 +89,13 @@ def test_records_without_room_are_not_drawn() -> None:
     assert sum(map(len, tables)) < 21_000
 
 
+def test_a_truncated_value_is_marked() -> None:
+    record = event({"path": "/etc/pas", "size": 4096}, truncated=["path"])
+    [table], _ = draw_records(digest(STARTED, record), Budget(10_000))
+    assert "<span>/etc/pas…</span>" in table
+    assert ">4 KiB</span>" in table
+
+
 def test_times_are_shown_as_the_clock_says() -> None:
     after = TimeColumn("after", lambda record: f"{record['pid']} s")
     [table], _ = draw_records(digest(event({"took": 1})), Budget(10_000), time=after)

@@ -127,12 +127,18 @@ def test_a_note_s_row_says_what_became_of_it_and_what_looks_found() -> None:
         "owner": {**counts, "set": 7, "kept": 7, "full": 2, "missed": 9},
     }
     text = summary(run)
-    heading = ["note", "set", "dropped", "still", "kept", "no", "room", "found", "not", "found"]
-    assert row(text, "note") == heading
+    assert row(text, "still") == ["still", "no", "not"]
+    assert row(text, "note") == ["note", "set", "dropped", "kept", "room", "found", "found"]
     assert row(text, "call") == ["call", "1,240", "1,238", "2", "0", "12", "4"]
     assert row(text, "owner") == ["owner", "7", "0", "7", "2", "0", "9"]
     assert "call: 4 of 16 looks found nothing" in text
     assert "owner: all 9 looks found nothing: there was no room for some of what should be" in text
+
+
+def test_all_counts_of_notes_fit_into_80_columns() -> None:
+    run = finished()
+    run["ledger"]["notes"] = {"calls": dict.fromkeys(NOTE.counts, 1_234)}
+    assert row(summary(run, width=80), "calls") == ["calls", *["1,234"] * len(NOTE.counts)]
 
 
 def test_a_run_of_metrics_or_spans_alone_is_not_said_to_have_no_records() -> None:

@@ -12,7 +12,7 @@ from orchestrator.backends.protocol import Artifact, Counts
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.output.run_output import RunOutput
 from orchestrator.output.sink import Sink
-from orchestrator.plan.model import Limits
+from orchestrator.plan.model import Limits, Rate
 from orchestrator.run.report.notices import Notices
 from tests.support.fake_backend import FakeBackend, FakeSession, Script, program
 
@@ -22,8 +22,9 @@ COMMON = {"run_id": "x", "plan": "fake-plan", "host": "h"}
 class Reported:
     """Notices on a log in memory."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.program = program(limits)
+    def __init__(self, limits: Limits | None = None, rate: Rate | None = None) -> None:
+        made = program(limits)
+        self.program = replace(made, probes=(replace(made.probes[0], rate=rate),))
         self.stream = io.BytesIO()
         self.output = RunOutput(Sink(self.stream), COMMON)
         self.output.flush()
@@ -89,6 +90,13 @@ def test_a_rate_that_is_reached_has_its_period() -> None:
     reported.look(rate_limited=2)
     [record] = reported.records("limit.reached")
     assert (record["value"], record["per_ns"]) == (1000, 1_000_000_000)
+
+
+def test_a_rate_of_a_probe_that_is_reached_has_its_own_period() -> None:
+    reported = Reported(rate=Rate(count=5, per_ns=60_000_000_000))
+    reported.look(rate_limited=2)
+    [record] = reported.records("limit.reached")
+    assert (record["probe"], record["value"], record["per_ns"]) == ("opens", 5, 60_000_000_000)
 
 
 def test_limits_with_different_actions_are_two() -> None:

@@ -201,12 +201,14 @@ _SHORT_ID = 12
 
 
 def name_container(facts: Mapping[str, str | None]) -> str:
-    """The facts that a record has of a container, in a few words: POD/NAME (ID), or RUNTIME ID."""
+    """The facts that a record has of a container, in a few words: POD/NAME (ID), or RUNTIME ID. A
+    name that a user's own runtime keeps is marked: it may be any."""
     full, runtime = facts.get("id") or "", facts.get("runtime") or "container"
     if facts.get("name_from") == "cgroup":
         return f"{runtime} {full}"
     name = "/".join(filter(None, (facts.get("pod"), facts.get("name"))))
-    return f"{name} ({full[:_SHORT_ID]})" if name else f"{runtime} {full[:_SHORT_ID]}"
+    whose = " of a user" if facts.get("name_from") == "user" else ""
+    return f"{name} ({full[:_SHORT_ID]}){whose}" if name else f"{runtime} {full[:_SHORT_ID]}"
 
 
 #: Forms of which different bytes can have one text: an IPv4 address is also one in IPv6.

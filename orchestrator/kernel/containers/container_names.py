@@ -1,6 +1,7 @@
 """The containers of cgroups by their numbers, looked up once each, and kept when they are gone."""
 
 import re
+from collections import Counter
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,9 @@ from orchestrator.kernel.containers.runtime_files import (
 
 __all__ = ["Container", "ContainerNames", "shared_container_names"]
 
+#: Ids of a user's containers that nothing is found for, after which no more are looked for: a user
+#: may make any number of cgroups, and have large files read for each.
+_MOST_ABSENT = 256
 _SHORT_ID = 12  # as docker, podman and crictl show ids
 #: A line of /proc/PID/cgroup about a hierarchy of v1 with controllers (cgroups(7)).
 _V1_CONTROLLERS = re.compile(r"^\d+:(?!name=)[^:]+:", re.MULTILINE)
@@ -40,7 +44,7 @@ class Container(NamedTuple):
         name = "/".join(filter(None, (self.kept.pod, self.kept.name)))
         if not name:
             return f"{path.runtime} {short}{user}"
-        return f"{name} ({short})"
+        return f"{name} ({short}){user}"
 
     @property
     def facts(self) -> dict[str, str | None]:
@@ -64,6 +68,7 @@ class ContainerNames:
         self._kept: dict[ContainerPath, Container] = {}
         self._looked = 0
         self._unknown: set[int] = set()
+        self._absent: Counter[int] = Counter()  # by user
 
     @property
     def unknown(self) -> int:
@@ -94,13 +99,20 @@ class ContainerNames:
                 self._describe(named)
 
     def _describe(self, path: ContainerPath) -> Container:
-        """What a user's runtime keeps is that user's to write, and is not read; what is delegated
-        may have any id in its path."""
         if path not in self._kept:
-            is_known = not path.named and not path.delegated
-            kept = read_runtime_name(path.id, self._root) if is_known else NO_NAME
-            self._kept[path] = Container(path, kept)
+            self._kept[path] = Container(path, NO_NAME if path.named else self._read_name(path))
         return self._kept[path]
+
+    def _read_name(self, path: ContainerPath) -> RuntimeName:
+        """What is delegated may have any id in its path: below a user's slice, only what that user
+        keeps is read, and no more once much was asked for that is not there."""
+        if path.user is None:
+            return NO_NAME if path.delegated else read_runtime_name(path.id, self._root)
+        if self._absent[path.user] >= _MOST_ABSENT:
+            return NO_NAME
+        kept = read_runtime_name(path.id, self._root, path.user)
+        self._absent[path.user] += not kept.name
+        return kept
 
 
 def _uses_v1(root: Path) -> bool:

@@ -1,25 +1,29 @@
 """What runtimes keep on disk about their containers: names and pods.
 
-Only files of the system's own runtimes are read, which root writes; no daemon is asked. What is in
-them is chosen by others all the same: sizes are bounded, links are not followed, and a text that is
-no name is left out.
+No daemon is asked. What is in the files is chosen by others (`kept_files`), and a text that is no
+name is left out.
 """
 
-import json
-import os
 import re
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from orchestrator.kernel.containers.kept_files import (
+    ReadFile,
+    find_home,
+    read_system_files,
+    read_user_files,
+)
+
 __all__ = ["NO_NAME", "RuntimeName", "read_runtime_name"]
 
-_MOST_BYTES = 4 << 20
 #: Of containers, pods and hosts: docker and podman [a-zA-Z0-9_.-], Kubernetes and hosts RFC 1123.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 _STATES = ("run/containerd", "run/k3s/containerd", "var/snap/microk8s/common/run/containerd")
 _STORES = ("run/containers/storage", "var/lib/containers/storage")
+_DRIVERS = ("overlay", "vfs", "btrfs", "zfs")  # of containers/storage, the usual ones
+_DOCKER = ("var/lib/docker", "var/snap/docker/common/var-lib-docker")
 #: Annotations of containerd (internal/cri/annotations), of the kubelet (pkg/kubelet/types), which
 #: CRI-O copies, and of nerdctl.
 _CONTAINER = ("io.kubernetes.cri.container-name", "io.kubernetes.container.name", "nerdctl/name")
@@ -30,7 +34,8 @@ _SANDBOX = ("io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerTy
 
 class RuntimeName(NamedTuple):
     """A container's name, the pod that it is in (NAMESPACE/NAME), and where the name is from:
-    `runtime`, or `hostname` where only that is known; "" for what is not known."""
+    `runtime`, or `user` where that is a user's own, or `hostname` where only that is known; "" for
+    what is not known."""
 
     name: str = ""
     pod: str = ""
@@ -40,41 +45,72 @@ class RuntimeName(NamedTuple):
 NO_NAME = RuntimeName()
 
 
-def read_runtime_name(number: str, root: Path = Path("/")) -> RuntimeName:
-    """What there is about the container with this id, of 64 hexadecimal digits."""
+def read_runtime_name(number: str, root: Path = Path("/"), user: int | None = None) -> RuntimeName:
+    """What there is about the container with this id, of 64 hexadecimal digits: of the system's
+    runtimes, or of those of this user."""
     hostname = NO_NAME
-    for found in _read_all(number, root):
-        if found.source != "hostname":
-            return found
-        hostname = hostname if hostname.name else found
+    found = _read_of_system(number, root) if not user else _read_of_user(number, root, user)
+    for name in found:
+        if name.source != "hostname":
+            return name
+        hostname = hostname if hostname.name else name
     return hostname
 
 
-def _read_all(number: str, root: Path) -> Iterator[RuntimeName]:
-    yield from _read_docker(root / "var/lib/docker/containers" / number / "config.v2.json")
+def _read_of_system(number: str, root: Path) -> Iterator[RuntimeName]:
+    read = read_system_files(root)
+    for folder in _list_docker_folders(read):
+        yield from _read_docker(read, f"{folder}/containers/{number}/config.v2.json")
     for state in _STATES:
         for space in ("k8s.io", "default", "moby"):
-            task = root / state / "io.containerd.runtime.v2.task" / space / number
-            yield from _read_bundle(task / "config.json", number)
-    for store in _STORES:
-        folder = root / store / "overlay-containers"
-        yield from _read_stored(folder / "containers.json", number)
-        yield from _read_stored(folder / "volatile-containers.json", number)
-        yield from _read_bundle(folder / number / "userdata/config.json", number)
+            task = f"{state}/io.containerd.runtime.v2.task/{space}/{number}"
+            yield from _read_bundle(read, f"{task}/config.json", number)
+    yield from _read_stores(read, number, _STORES)
 
 
-def _read_docker(path: Path) -> Iterator[RuntimeName]:
+def _read_of_user(number: str, root: Path, user: int) -> Iterator[RuntimeName]:
+    """What the user's own runtimes keep, in their usual places; names are marked as the user's."""
+    home = find_home(user, root)
+    found: list[RuntimeName] = []
+    if home is not None:
+        read = read_user_files(home, user, root)
+        docker = f".local/share/docker/containers/{number}/config.v2.json"
+        found += _read_docker(read, docker)
+        found += _read_stores(read, number, (".local/share/containers/storage",))
+    read = read_user_files(root / f"run/user/{user}", user, root)
+    found += _read_stores(read, number, ("containers",))
+    yield from (one._replace(source="user", pod="") for one in found if one.source == "runtime")
+
+
+def _list_docker_folders(read: ReadFile) -> Iterator[str]:
+    """Where docker keeps its containers: `data-root` of its configuration, before 17.05 `graph`."""
+    kept = _as_mapping(read("etc/docker/daemon.json"))
+    for folder in (kept.get("data-root"), kept.get("graph")):
+        if isinstance(folder, str) and folder.startswith("/") and "\0" not in folder:
+            yield folder.lstrip("/")
+    yield from _DOCKER
+
+
+def _read_stores(read: ReadFile, number: str, stores: Iterable[str]) -> Iterator[RuntimeName]:
+    """Those of containers/storage, one for each driver."""
+    for folder in (f"{store}/{driver}-containers" for store in stores for driver in _DRIVERS):
+        yield from _read_stored(read, f"{folder}/containers.json", number)
+        yield from _read_stored(read, f"{folder}/volatile-containers.json", number)
+        yield from _read_bundle(read, f"{folder}/{number}/userdata/config.json", number)
+
+
+def _read_docker(read: ReadFile, path: str) -> Iterator[RuntimeName]:
     """moby, daemon/container: the name has a slash before it; cri-dockerd's pods are labels."""
-    kept = _as_mapping(_read_json(path))
+    kept = _as_mapping(read(path))
     labels = _as_mapping(_as_mapping(kept.get("Config")).get("Labels"))
     name = _find_name(labels, _CONTAINER) or _as_name(kept.get("Name"), "/")
     if name:
         yield RuntimeName(name, _find_pod(labels), "runtime")
 
 
-def _read_bundle(path: Path, number: str) -> Iterator[RuntimeName]:
+def _read_bundle(read: ReadFile, path: str, number: str) -> Iterator[RuntimeName]:
     """The runtime's configuration (opencontainers/runtime-spec, config.md)."""
-    kept = _as_mapping(_read_json(path))
+    kept = _as_mapping(read(path))
     notes = _as_mapping(kept.get("annotations"))
     name, pod = _find_name(notes, _CONTAINER), _find_pod(notes)
     if not name and pod and any(notes.get(key) == "sandbox" for key in _SANDBOX):
@@ -86,10 +122,10 @@ def _read_bundle(path: Path, number: str) -> Iterator[RuntimeName]:
         yield RuntimeName(hostname, "", "hostname")
 
 
-def _read_stored(path: Path, number: str) -> Iterator[RuntimeName]:
+def _read_stored(read: ReadFile, path: str, number: str) -> Iterator[RuntimeName]:
     """containers/storage, containers.go: all containers of podman and CRI-O, with their names. The
     names of CRI-O's have the pod's in them, and their bundles say it better."""
-    kept = _read_json(path)
+    kept = read(path)
     for one in kept if isinstance(kept, list) else ():
         entry = _as_mapping(one)
         names = entry.get("names")
@@ -115,19 +151,3 @@ def _as_name(value: object, before: str = "") -> str:
 
 def _as_mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _read_json(path: Path) -> object:
-    """None for what is not there, is no regular file, is too large or is no JSON."""
-    try:
-        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return None
-    with os.fdopen(opened, "rb") as file:
-        try:
-            status = os.fstat(opened)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
-                return None
-            return json.loads(file.read(_MOST_BYTES))
-        except (OSError, ValueError, RecursionError):
-            return None

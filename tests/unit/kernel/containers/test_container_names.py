@@ -7,7 +7,9 @@ import pytest
 
 from orchestrator.kernel.abi import cgroup_names
 from orchestrator.kernel.abi.cgroup_names import CgroupNames
+from orchestrator.kernel.containers import container_names
 from orchestrator.kernel.containers.container_names import Container, ContainerNames
+from orchestrator.kernel.containers.runtime_files import NO_NAME, RuntimeName
 
 ID, OTHER = "4f797c539e6c745de61a93ca3ff892358ecbcaccd8414d5db545c38428142970", "ab" * 32
 USER = "user.slice/user-1000.slice/user@1000.service"
@@ -17,6 +19,7 @@ USER = "user.slice/user-1000.slice/user@1000.service"
 def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The mount of cgroup v2."""
     monkeypatch.setattr(cgroup_names, "_EVERY_S", 0.0)
+    monkeypatch.setattr(cgroup_names, "_AT_ONCE_S", 60.0)  # on a slow machine, too
     (tmp_path / "cgroup").mkdir()
     return tmp_path / "cgroup"
 
@@ -100,3 +103,28 @@ def test_a_user_cannot_take_the_name_of_a_container(cgroups: Path, root: Path) -
     assert text_of(names, number) == f"docker {ID[:12]} of user 1000"
     of_service = make(cgroups, f"system.slice/x.service/docker-{ID}.scope")
     assert text_of(names, of_service) == f"docker {ID[:12]}"
+
+
+def test_a_name_that_a_user_keeps_is_shown_as_that_users(
+    cgroups: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids that the user keeps nothing about are looked for so many times, and not for ever."""
+    asked: list[str] = []
+
+    def read(number: str, _root: Path, user: int | None = None) -> RuntimeName:
+        asked.append(number)
+        return RuntimeName("shop", "", "user") if (number, user) == (ID, 1000) else NO_NAME
+
+    monkeypatch.setattr(container_names, "read_runtime_name", read)
+    monkeypatch.setattr(container_names, "_MOST_ABSENT", 3)
+    names = ContainerNames(CgroupNames(cgroups), root)
+    found = names.find_container(make(cgroups, f"{USER}/user.slice/libpod-{ID}.scope"))
+    assert isinstance(found, Container)
+    assert found.text == f"shop ({ID[:12]}) of user 1000"
+    assert found.facts["name_from"] == "user"
+    for number in range(5):
+        text_of(names, make(cgroups, f"{USER}/libpod-{number:064x}.scope"))
+    assert len(asked) == 1 + 3
+    other = USER.replace("1000", "1001")
+    text_of(names, make(cgroups, f"{other}/libpod-{7:064x}.scope"))
+    assert len(asked) == 1 + 3 + 1

@@ -84,6 +84,8 @@ def test_a_truncated_value_of_the_log_is_marked() -> None:
           "name_from": "runtime"}, "shop/web-0/web (4f797c539e6c)"),
         ({"id": "4f797c539e6c745d", "runtime": "docker", "name": None, "pod": None,
           "name_from": None}, "docker 4f797c539e6c"),
+        ({"id": "4f797c539e6c745d", "runtime": "podman", "name": "web", "pod": None,
+          "name_from": "user"}, "web (4f797c539e6c) of a user"),
         ({"id": "machine", "runtime": "lxc", "name": "machine", "pod": None,
           "name_from": "cgroup"}, "lxc machine"),
     ],

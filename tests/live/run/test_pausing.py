@@ -170,3 +170,67 @@ def test_a_probe_or_run_that_is_not_there_is_told(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=60)
         assert (process.returncode, reported in errors.decode()) == (2, True), errors
     ended(run, tmp_path)
+
+
+NOTES = """
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: pausing, summary: for tests, requires: "1.1"}
+limits: {events: 10k, rate: 1000k/s, duration: 60s, cpu: 100%}
+let: {k: args.pid}
+probes:
+  setter: {attach: "tracepoint:syscalls:sys_enter_getpgid"}
+  reader: {attach: "tracepoint:syscalls:sys_enter_getsid", emit: {k: k, twice: note.held.twice}}
+notes:
+  held: {set: setter, key: [k], keep: {twice: 2 * args.pid}}
+"""
+
+
+class Named(Workload):
+    """Makes the system call that it is given with each number of a range."""
+
+    CODE = (
+        "import contextlib, os, sys\nfor line in sys.stdin:\n"
+        "    name, first, end = line.split()\n"
+        "    for number in range(int(first), int(end)):\n"
+        "        with contextlib.suppress(OSError): getattr(os, name)(number)\n"
+        "    print(flush=True)"
+    )
+
+    def make(self, name: str, first: int, end: int) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{name} {first} {end}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "\n"
+
+
+def test_notes_outlast_the_pause_of_a_reader_and_not_that_of_a_setter(tmp_path: Path) -> None:
+    """What was kept is read while the setter is paused, and forgotten when it is resumed, since
+    another might have been set: it is counted as dropped. Nothing of it makes a run incomplete."""
+    (tmp_path / "plan.yaml").write_text(NOTES)
+    workload = Named()
+    run, run_id = started(tmp_path, workload.pid, "bcc")
+    workload.make("getpgid", 1000, 1020)
+    output("pause", run_id, "reader")
+    workload.make("getsid", 1000, 1020)
+    output("resume", run_id, "reader")
+    workload.make("getsid", 1000, 1020)
+    output("pause", run_id, "setter")
+    workload.make("getpgid", 1020, 1030)
+    workload.make("getsid", 1000, 1030)
+    output("resume", run_id, "setter")
+    workload.make("getsid", 1000, 1020)
+    workload.make("getpgid", 1000, 1005)
+    ran = ended(run, tmp_path)
+    workload.close()
+    check_accounts(ran)
+    counts = {name: n for name, n in ran.finished["ledger"]["notes"]["held"].items() if n}
+    assert counts == {
+        "set": 20 + 5, "dropped": 20, "kept": 5, "found": 20 + 20, "missed": 10 + 20,
+    }  # fmt: skip
+    kept = [(k, 2 * k) for k in range(1000, 1020)]
+    new, gone = [(k, None) for k in range(1020, 1030)], [(k, None) for k in range(1000, 1020)]
+    assert [(one["k"], one["twice"]) for one in ran.data("reader")] == [*kept, *kept, *new, *gone]
+    assert ran.finished["complete"] is True
+    assert list(ran.finished["paused_ns"]) == ["setter", "reader"]

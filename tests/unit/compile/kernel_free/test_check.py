@@ -232,7 +232,19 @@ ATOMS = (
         "ustack",
     ),
     *("params.wait", "params.much", "params.n", "either(args.count, 5*ms)", "either(pid, 0)"),
+    *("note.held.v", "note.held.v", "note.held.who", "noted(held)", "note.held.own.few[1]"),
+    *(f'cast(args.buf, "own").{name}' for name in ("flag", "text", "few[1]", "next.next.few")),
 )
+#: What may be named in addition to the probe's own: structures, and what another probe keeps.
+TYPES = """\
+types:
+  own: {flag: bool at 0, text: "string[4] at 4", next: own * at 8, few: "s16[3] at 16"}
+"""
+SETTER = """\
+  setter: {attach: "syscall:write", emit: {noted: noted(held)}}
+notes:
+  held: {set: setter, key: [tid], keep: {who: comm, own: 'cast(args.buf, "own")', v: VALUE}}
+"""
 BINARY = ("+", "-", "*", "//", "%", "&", "<<", "==", "!=", "<", ">=", "and", "or")
 CALLS = (
     *("str({0})", "min({0}, {1})", "startswith({0}, {1})", 'glob({0}, "a*")', "hash({0})"),
@@ -258,6 +270,9 @@ def _combine(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 EXPRESSIONS = st.recursive(st.sampled_from(ATOMS), _combine, max_leaves=5)
+KEPT = st.recursive(
+    st.sampled_from([atom for atom in ATOMS if "held" not in atom]), _combine, max_leaves=3
+)
 
 
 def _refused(plan: Plan, kernel: str) -> bool:
@@ -268,28 +283,33 @@ def _refused(plan: Plan, kernel: str) -> bool:
     return False
 
 
-def _check_that_kernels_agree(expression: str) -> None:
-    quoted = expression.replace("'", "''")
-    body = f"emit: {{x: '{quoted}'}}"
-    plan, _ = check_plan(probe(body, before=PARAMS, attach="syscall:read"))
+def _check_that_kernels_agree(expression: str, kept: str) -> None:
+    """`kept` is what the note keeps as `v`."""
+    quoted, value = (f"'{text}'" for text in (expression.replace("'", "''"), kept))
+    text = probe(f"emit: {{x: {quoted}}}", before=TYPES + PARAMS, attach="syscall:read")
+    plan, _ = check_plan(text + SETTER.replace("VALUE", value).encode())
     if plan is None:
         return
     findings, _ = check_without_kernel(plan)
     if findings:
-        assert all(_refused(plan, kernel) for kernel in KERNELS), (expression, findings)
+        assert all(_refused(plan, kernel) for kernel in KERNELS), (expression, kept, findings)
 
 
 @settings(max_examples=150, deadline=None)
-@given(EXPRESSIONS)
-def test_what_is_refused_without_a_kernel_is_refused_by_every_recorded_one(expression: str) -> None:
-    _check_that_kernels_agree(expression)
+@given(EXPRESSIONS, KEPT)
+def test_what_is_refused_without_a_kernel_is_refused_by_every_recorded_one(
+    expression: str, kept: str
+) -> None:
+    _check_that_kernels_agree(expression, kept)
 
 
 @pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
-@given(EXPRESSIONS)
-def test_many_expressions_are_judged_as_every_kernel_judges_them(expression: str) -> None:
-    _check_that_kernels_agree(expression)
+@given(EXPRESSIONS, KEPT)
+def test_many_expressions_are_judged_as_every_kernel_judges_them(
+    expression: str, kept: str
+) -> None:
+    _check_that_kernels_agree(expression, kept)
 
 
 NOTED = """

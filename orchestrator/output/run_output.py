@@ -143,7 +143,9 @@ class TeeSink(Sink):
 class RunOutput:
     """The log and the event lines of one run, into one sink. `constants` as Log has them;
     `before` is called before each write (it takes a progress bar off the terminal); `view` shows
-    the records to people, too."""
+    the records to people, too. `is_ended`: its last record is written, or lost with the sink."""
+
+    is_ended = False
 
     def __init__(
         self,

@@ -110,7 +110,10 @@ class Run:
             self._account = attempt(live.settle, self._account)
         detach_ms = detach_all(groundwork, session, self._faults, self._options.watch)
         self._deliver(live)
-        command = finish_command(groundwork, self._faults, self._signals, self._options.notify)
+        command = attempt(
+            lambda: finish_command(groundwork, self._faults, self._signals, self._options.notify),
+            None,
+        )
         from orchestrator.run.ending.run_end import RunEnd  # what was armed has imported it
 
         result = RunEnd(
@@ -129,9 +132,10 @@ class Run:
             detach_ms=detach_ms,
             cleaned=cleaned,
         ).report()
-        self._output.close()
+        attempt(self._output.close, None)
         if self._faults.errors:
             raise self._faults.errors[0]
+        assert result is not None, "what could not be made is an error"
         return result
 
     def _judge(self, outcome: Outcome) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from orchestrator.accounting.vocabulary import list_mechanisms
 from orchestrator.compile.program import Program
 from orchestrator.output.folded import fold_stacks
+from orchestrator.output.log import Level
 from orchestrator.output.run_output import RunOutput
 from orchestrator.output.sink import OutputLost
 from orchestrator.output.unblocked import make_log_sink
@@ -18,11 +19,12 @@ from orchestrator.run.choice import Prepared
 from orchestrator.run.delivery import deliver_rest
 from orchestrator.run.metrics.reporter import Measured
 from orchestrator.run.options import RunOptions
-from orchestrator.run.report.account import Account
+from orchestrator.run.report.account import Account, make_empty_account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.finish import Ending, finish_run
 from orchestrator.run.report.host_identity import describe_clock, describe_host
 from orchestrator.run.report.kept_result import RESULT_FORMAT, metric_to_keep, settings_fields
+from orchestrator.run.report.last_record import describe_failed_report
 from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.records import acceptance_fields
 from orchestrator.run.report.result import RunResult
@@ -63,13 +65,23 @@ class RunEnd:
     def _program(self) -> Program:
         return self.prepared.choice.artifact.program
 
-    def report(self) -> RunResult:
+    def report(self) -> RunResult | None:
         """Keep the result, then write run.finished. If one of them cannot be written, what is
-        written later, the exit code and what is returned say so."""
+        written later, the exit code and what is returned say so. Whatever else goes wrong is in
+        `faults`, and run.finished is written all the same: with the counts that there are, or else
+        with none. None: what the result says could not be made."""
+        result = self.faults.attempt(self._report, None)
+        for account in (self.account, make_empty_account(self._program)):
+            if not self.output.is_ended:
+                self.faults.attempt(partial(self._write_bare, account), None)
+        return result
+
+    def _report(self) -> RunResult:
         made = self._make_result()
-        self._keep_stacks(made)
-        self._keep_result(made)
-        if self.output.why_failed != made.output_error:
+        faults = len(self.faults.errors)
+        self.faults.attempt(lambda: self._keep_stacks(made), None)
+        self.faults.attempt(lambda: self._keep_result(made), None)
+        if self.output.why_failed != made.output_error or len(self.faults.errors) > faults:
             made = self._make_result()
         self._write_finished(made)
         if self.output.why_failed != made.output_error:
@@ -81,10 +93,22 @@ class RunEnd:
         fields = {
             name: value for name, value in result.finished.items() if name not in self.constants
         }
+        self._write_last(fields, result.level)
+
+    def _write_bare(self, account: Account) -> None:
+        """Write run.finished where making it failed."""
+        live = self.live
+        armed_at, armed_for_ns = (live.started, live.armed_for_ns) if live else (None, 0)
+        fields = describe_failed_report(self.faults, account, armed_at, armed_for_ns)
+        times = {"startup_ms": self.startup_ms, "detach_ms": self.detach_ms}
+        self._write_last(fields | times, "error")
+
+    def _write_last(self, fields: dict[str, Any], level: Level) -> None:
         where = self.directory and self.directory.result_path
         fields["result"] = str(where) if where else None
-        self.output.write_record("run.finished", result.level, **fields)
+        self.output.write_record("run.finished", level, **fields)
         self.output.flush()
+        self.output.is_ended = True
         deliver_rest(self.output, self.signals, self.options.notify)
 
     def _make_result(self) -> RunResult:

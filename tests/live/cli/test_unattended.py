@@ -346,3 +346,29 @@ def test_the_oldest_results_go(host: StateHost, plan: str) -> None:
     kept = {path.name for path in (host.state / "results" / "calls").iterdir()}
     lasts = [ended.last for ended in (*made[1:], *unmade[1:]) if ended.last is not None]
     assert kept == {last["run_id"] for last in lasts}
+
+
+#: `probeplan` whose report of a run fails.
+FAULTY = """\
+import sys
+from orchestrator.run.ending import run_end
+def fail(*_given): raise RuntimeError("broken")
+run_end.finish_run = fail
+from orchestrator.cli import main
+sys.exit(main())
+"""
+
+
+def test_a_fault_in_the_report_of_a_run_is_its_last_line_and_exit_code(
+    host: StateHost, plan: str
+) -> None:
+    """Nothing is left, and the plan has done no harm."""
+    ended = host.python("-c", FAULTY, "run", plan, "--unattended")
+    last = ended.last
+    assert (ended.code, last["event"]) == (6, "run.finished")
+    assert (last["exit_code"], last["outcome"]) == (6, "error")
+    assert "broken" in last["error"]
+    assert "internal error: RuntimeError: broken" in ended.err
+    assert last["result"] is None
+    assert (host.markers(), host.quarantined()) == ([], None)
+    assert host.run(plan).outcome == (0, "run.finished", "duration")

@@ -227,7 +227,219 @@ _shtab_probeplan___version_nargs=0
 
 # Custom Preamble
 _probeplan_plan_words() {
-  compgen -W "advise_seccomp argdist argument-values bashreadline binds bindsnoop biolatency biopattern biosnoop biotop bitesize block-latency block-requests block-top bpf-calls bpfsnoop busy-files cachestat capability-calls capability-checks capable cfs-throttling cgroup-cpu cgroup-execs cgroup-throttling cgtop clock-changes compactions compactsnoop compat-calls connect-errors container-execs container-syscalls context-switches cpu-bursts cpu-samples cpu-stacks cpudist dbslower dbstat dcsnoop dcstat dentry-lookups direct-reclaim dns-queries drsnoop event-stacks execs execsnoop exits exitsnoop ext4dist ext4slower failing-syscalls fd-leaks fd-passing file-changes file-life filegone filelife fileslower filetop fs-latency fsync funccount funclatency funcslower function-calls function-latency functrace futex-waits gethostlatency hardirqs heap-outstanding hung_task interrupts io-pattern io-sizes iolatency iosnoop iotop kernel-allocations kernel-outstanding kills killsnoop klockstat lock-contention lsof malloc-calls memleak memory-growth memory-maps migrations mounts mountsnoop mysql-queries mysqld_qslower name-lookups namespace-changes naps naptime netstat new-processes off-cpu-time offcputime oom-kills oomkill open-files opens opensnoop outside-connects packet-drops page-allocations page-cache page-faults perf-stat-hist permission-changes pgslower pidpersec postgres-locks postgres-queries preemptions privilege-changes process-access process-work profile python-gc pythongc readahead redis-commands run-queue-latency run-queue-length runqlat runqlen runqslower setuids shared-memory shell-lines shmsnoop signals slab-allocations slabratetop slow-calls slow-files slow-io slow-syscalls slow-wakeups small-writes snapshot_file snapshot_socket snapshot_task sofdsnoop softirqs solisten ss ssllatency sslsniff sslsnoop stack-counts stackcount stats statsnoop steal-time stuck-tasks syncsnoop syscall-counts syscount tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-resets tcp-retransmits tcp-rtt tcp-sockets tcp-states tcp-traffic tcpaccept tcpconnect tcpconnlat tcpdrop tcplife tcpretrans tcprtt tcpstates tcpsynbl tcptop tcptracer terminal-output thread-starts threadsnoop tls-sizes tls-text tpoint trace trace-calls ttysnoop ugc vfs-calls vfs-reads vfscount vfsstat wakers wakeuptime watched-files workqueue-latency xfsdist xfsslower" -- "$1"
+  compgen -W "
+    advise_seccomp
+    argdist
+    argument-values
+    bashreadline
+    binds
+    bindsnoop
+    biolatency
+    biopattern
+    biosnoop
+    biotop
+    bitesize
+    block-latency
+    block-requests
+    block-top
+    bpf-calls
+    bpfsnoop
+    busy-files
+    cachestat
+    capability-calls
+    capability-checks
+    capable
+    cfs-throttling
+    cgroup-cpu
+    cgroup-execs
+    cgroup-throttling
+    cgtop
+    clock-changes
+    compactions
+    compactsnoop
+    compat-calls
+    connect-errors
+    container-execs
+    container-syscalls
+    context-switches
+    cpu-bursts
+    cpu-samples
+    cpu-stacks
+    cpudist
+    dbslower
+    dbstat
+    dcsnoop
+    dcstat
+    dentry-lookups
+    direct-reclaim
+    dns-queries
+    drsnoop
+    event-stacks
+    execs
+    execsnoop
+    exits
+    exitsnoop
+    ext4dist
+    ext4slower
+    failing-syscalls
+    fd-leaks
+    fd-passing
+    file-changes
+    file-life
+    filegone
+    filelife
+    fileslower
+    filetop
+    fs-latency
+    fsync
+    funccount
+    funclatency
+    funcslower
+    function-calls
+    function-latency
+    functrace
+    futex-waits
+    gethostlatency
+    hardirqs
+    heap-outstanding
+    hung_task
+    interrupts
+    io-pattern
+    io-sizes
+    iolatency
+    iosnoop
+    iotop
+    kernel-allocations
+    kernel-outstanding
+    kills
+    killsnoop
+    klockstat
+    lock-contention
+    lsof
+    malloc-calls
+    memleak
+    memory-growth
+    memory-maps
+    migrations
+    mounts
+    mountsnoop
+    mysql-queries
+    mysqld_qslower
+    name-lookups
+    namespace-changes
+    naps
+    naptime
+    netstat
+    new-processes
+    off-cpu-time
+    offcputime
+    oom-kills
+    oomkill
+    open-files
+    opens
+    opensnoop
+    outside-connects
+    packet-drops
+    page-allocations
+    page-cache
+    page-faults
+    perf-stat-hist
+    permission-changes
+    pgslower
+    pidpersec
+    postgres-locks
+    postgres-queries
+    preemptions
+    privilege-changes
+    process-access
+    process-work
+    profile
+    python-gc
+    pythongc
+    readahead
+    redis-commands
+    run-queue-latency
+    run-queue-length
+    runqlat
+    runqlen
+    runqslower
+    setuids
+    shared-memory
+    shell-lines
+    shmsnoop
+    signals
+    slab-allocations
+    slabratetop
+    slow-calls
+    slow-files
+    slow-io
+    slow-syscalls
+    slow-wakeups
+    small-writes
+    snapshot_file
+    snapshot_socket
+    snapshot_task
+    sofdsnoop
+    softirqs
+    solisten
+    ss
+    ssllatency
+    sslsniff
+    sslsnoop
+    stack-counts
+    stackcount
+    stats
+    statsnoop
+    steal-time
+    stuck-tasks
+    syncsnoop
+    syscall-counts
+    syscount
+    tcp-accepts
+    tcp-backlog
+    tcp-connect-latency
+    tcp-connects
+    tcp-events
+    tcp-life
+    tcp-listens
+    tcp-resets
+    tcp-retransmits
+    tcp-rtt
+    tcp-sockets
+    tcp-states
+    tcp-traffic
+    tcpaccept
+    tcpconnect
+    tcpconnlat
+    tcpdrop
+    tcplife
+    tcpretrans
+    tcprtt
+    tcpstates
+    tcpsynbl
+    tcptop
+    tcptracer
+    terminal-output
+    thread-starts
+    threadsnoop
+    tls-sizes
+    tls-text
+    tpoint
+    trace
+    trace-calls
+    ttysnoop
+    ugc
+    vfs-calls
+    vfs-reads
+    vfscount
+    vfsstat
+    wakers
+    wakeuptime
+    watched-files
+    workqueue-latency
+    xfsdist
+    xfsslower
+  " -- "$1"
 }
 _probeplan_plan_params() {
   local word param
@@ -289,18 +501,133 @@ _probeplan_plan_params() {
   done
 }
 _probeplan_plan_files() {
-  compgen -W "busy-files dentry-lookups file-changes file-life fs-latency fsync mounts opens page-cache readahead slow-files slow-io small-writes stats vfs-calls vfs-reads block-latency block-requests block-top io-pattern io-sizes binds connect-errors dns-queries fd-passing outside-connects packet-drops tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-resets tcp-retransmits tcp-rtt tcp-sockets tcp-states tcp-traffic cgroup-cpu cgroup-throttling context-switches cpu-bursts cpu-samples cpu-stacks interrupts migrations off-cpu-time preemptions run-queue-latency run-queue-length slow-wakeups softirqs steal-time stuck-tasks wakers workqueue-latency compactions direct-reclaim kernel-allocations kernel-outstanding memory-growth memory-maps oom-kills page-allocations page-faults shared-memory slab-allocations cgroup-execs container-execs execs exits fd-leaks kills naps new-processes open-files process-work signals terminal-output compat-calls container-syscalls failing-syscalls slow-syscalls syscall-counts futex-waits lock-contention bpf-calls capability-calls capability-checks clock-changes namespace-changes permission-changes privilege-changes process-access watched-files heap-outstanding malloc-calls mysql-queries name-lookups postgres-locks postgres-queries python-gc redis-commands shell-lines thread-starts tls-sizes tls-text argument-values event-stacks function-calls function-latency slow-calls stack-counts trace-calls" -- "$1"
+  local file name
+  compgen -W "
+    busy-files
+    dentry-lookups
+    file-changes
+    file-life
+    fs-latency
+    fsync
+    mounts
+    opens
+    page-cache
+    readahead
+    slow-files
+    slow-io
+    small-writes
+    stats
+    vfs-calls
+    vfs-reads
+    block-latency
+    block-requests
+    block-top
+    io-pattern
+    io-sizes
+    binds
+    connect-errors
+    dns-queries
+    fd-passing
+    outside-connects
+    packet-drops
+    tcp-accepts
+    tcp-backlog
+    tcp-connect-latency
+    tcp-connects
+    tcp-events
+    tcp-life
+    tcp-listens
+    tcp-resets
+    tcp-retransmits
+    tcp-rtt
+    tcp-sockets
+    tcp-states
+    tcp-traffic
+    cgroup-cpu
+    cgroup-throttling
+    context-switches
+    cpu-bursts
+    cpu-samples
+    cpu-stacks
+    interrupts
+    migrations
+    off-cpu-time
+    preemptions
+    run-queue-latency
+    run-queue-length
+    slow-wakeups
+    softirqs
+    steal-time
+    stuck-tasks
+    wakers
+    workqueue-latency
+    compactions
+    direct-reclaim
+    kernel-allocations
+    kernel-outstanding
+    memory-growth
+    memory-maps
+    oom-kills
+    page-allocations
+    page-faults
+    shared-memory
+    slab-allocations
+    cgroup-execs
+    container-execs
+    execs
+    exits
+    fd-leaks
+    kills
+    naps
+    new-processes
+    open-files
+    process-work
+    signals
+    terminal-output
+    compat-calls
+    container-syscalls
+    failing-syscalls
+    slow-syscalls
+    syscall-counts
+    futex-waits
+    lock-contention
+    bpf-calls
+    capability-calls
+    capability-checks
+    clock-changes
+    namespace-changes
+    permission-changes
+    privilege-changes
+    process-access
+    watched-files
+    heap-outstanding
+    malloc-calls
+    mysql-queries
+    name-lookups
+    postgres-locks
+    postgres-queries
+    python-gc
+    redis-commands
+    shell-lines
+    thread-starts
+    tls-sizes
+    tls-text
+    argument-values
+    event-stacks
+    function-calls
+    function-latency
+    slow-calls
+    stack-counts
+    trace-calls
+  " -- "$1"
+  for file in /etc/probeplan/plans/*.yaml /etc/probeplan/plans/*.ppb; do
+    name="${file##*/}"; name="${name%.*}"
+    [[ -e "$file" && "$name" == "$1"* ]] && printf '%s\n' "$name"
+  done
   compgen -f -- "$1"
 }
 _probeplan_points() {
-  local word="$1" candidate
-  if [[ -n "$COMP_LINE" ]]; then
-    word="${COMP_LINE:0:$COMP_POINT}"; word="${word##* }"; word=${word#[\'\"]}
-  fi
-  probeplan list --complete "$word" 2>/dev/null | while IFS= read -r candidate; do
-    [[ "$1" == "$word" ]] || candidate="${candidate#"${word%"${word##*:}"}"}"
-    printf '%s\n' "$candidate"
-  done
+  probeplan list --complete "${1#[\'\"]}" 2>/dev/null
   compgen -f -- "$1"
 }
 _probeplan_runs() {
@@ -462,4 +789,26 @@ _shtab_probeplan() {
   return 0
 }
 
-complete -o bashdefault -F _shtab_probeplan probeplan
+_probeplan() {
+  local index word current="${COMP_WORDS[COMP_CWORD]}" last=-1
+  local -a words=()
+  for ((index = 0; index <= COMP_CWORD; index++)); do
+    word="${COMP_WORDS[index]}"
+    if ((last > 0)) && [[ "$word" == [:=]* || "${words[last]}" == *[:=] ]]; then
+      words[last]+="$word"
+    else
+      words+=("$word")
+      last=$((last + 1))
+    fi
+  done
+  local -a COMP_WORDS=("${words[@]}")
+  local COMP_CWORD=$last
+  _shtab_probeplan
+  [[ "$current" == [:=]* ]] && current=""
+  local kept="${words[last]%"$current"}"
+  COMPREPLY=("${COMPREPLY[@]#"$kept"}")
+  [[ "${COMPREPLY[*]}" == *: ]] && compopt -o nospace 2>/dev/null
+  return 0
+}
+
+complete -o bashdefault -F _probeplan probeplan

@@ -6,7 +6,218 @@
 
 # Custom Preamble
 function _probeplan_plan_words
-  printf '%s\t%s\n' 'advise_seccomp' 'as container-syscalls' 'argdist' 'as argument-values' 'argument-values' 'Which values is a function called with, and what does it return?' 'bashreadline' 'as shell-lines' 'binds' 'Which programs bind to which address, and which fail?' 'bindsnoop' 'as binds' 'biolatency' 'as block-latency' 'biopattern' 'as io-pattern' 'biosnoop' 'as block-requests' 'biotop' 'as block-top' 'bitesize' 'as io-sizes' 'block-latency' 'How long do disks take?' 'block-requests' 'Which requests does each disk get, from which program, and how long do they take?' 'block-top' 'Who uses the disks most?' 'bpf-calls' 'Who uses BPF?' 'bpfsnoop' 'as bpf-calls' 'busy-files' 'Which files are read and written most, and by whom?' 'cachestat' 'as page-cache' 'capability-calls' 'Which system call asks for which capability, and which calls are refused one?' 'capability-checks' 'Which capabilities are checked, and which are refused?' 'capable' 'as capability-checks' 'cfs-throttling' 'as cgroup-throttling' 'cgroup-cpu' 'Which services and containers use the CPUs?' 'cgroup-execs' 'Which services and containers start programs, and how many?' 'cgroup-throttling' 'Which services and containers are held back by their CPU quota, and for how long?' 'cgtop' 'as cgroup-cpu' 'clock-changes' 'Who sets the clock, or makes it run faster or slower?' 'compactions' 'When are pages moved to make larger blocks?' 'compactsnoop' 'as compactions' 'compat-calls' 'Which programs make 32-bit system calls?' 'connect-errors' 'Which programs fail to connect, to where, and with what error?' 'container-execs' 'Which programs are started in containers?' 'container-syscalls' 'Which system calls does each container make?' 'context-switches' 'Who leaves the CPU, and did it still want to run?' 'cpu-bursts' 'How long do tasks run before they leave the CPU?' 'cpu-samples' 'Who uses the CPUs?' 'cpu-stacks' 'Which code uses the CPUs?' 'cpudist' 'as cpu-bursts' 'dbslower' 'as postgres-queries' 'dbstat' 'as postgres-queries' 'dcsnoop' 'as dentry-lookups' 'dcstat' 'as dentry-lookups' 'dentry-lookups' 'Which names are looked up, and how many miss the cache?' 'direct-reclaim' 'Who stalls because it must free memory first?' 'dns-queries' 'Which name servers are asked, how long do they take, and which do not answer?' 'drsnoop' 'as direct-reclaim' 'event-stacks' 'Which code causes page faults, cache misses or branch misses?' 'execs' 'Which programs are started, and by whom?' 'execsnoop' 'as execs' 'exits' 'Which processes end, how, and at what age?' 'exitsnoop' 'as exits' 'ext4dist' 'as fs-latency' 'ext4slower' 'as fs-latency' 'failing-syscalls' 'Which system calls fail, and with what error?' 'fd-leaks' 'Which file descriptors are opened and not closed, and by which code?' 'fd-passing' 'Who passes file descriptors to whom?' 'file-changes' 'Which files are created, linked, renamed and removed?' 'file-life' 'Which files are short-lived?' 'filegone' 'as file-changes' 'filelife' 'as file-life' 'fileslower' 'as slow-files' 'filetop' 'as busy-files' 'fs-latency' 'How long do ext4 or xfs operations take?' 'fsync' 'Who calls fsync, and how long does it take?' 'funccount' 'as function-calls' 'funclatency' 'as function-latency' 'funcslower' 'as slow-calls' 'function-calls' 'How often is a function called, and by whom?' 'function-latency' 'How long does a function take?' 'functrace' 'as trace-calls' 'futex-waits' 'Who waits for user-space locks, and for how long?' 'gethostlatency' 'as name-lookups' 'hardirqs' 'as interrupts' 'heap-outstanding' 'Which memory does a program not free, and which code allocated it?' 'hung_task' 'as stuck-tasks' 'interrupts' 'How much time goes into the interrupts of each device?' 'io-pattern' 'Are disk requests sequential or random?' 'io-sizes' 'How large are disk requests, and which programs issue them?' 'iolatency' 'as block-latency' 'iosnoop' 'as block-requests' 'iotop' 'as block-top' 'kernel-allocations' 'How much memory does the kernel allocate, for whom, and in what sizes?' 'kernel-outstanding' 'Which kernel memory is not freed, and which code allocated it?' 'kills' 'Who sends signals to whom?' 'killsnoop' 'as kills' 'klockstat' 'as lock-contention' 'lock-contention' 'Who waits for kernel locks, and for how long?' 'lsof' 'as open-files' 'malloc-calls' 'How much does a process allocate with malloc?' 'memleak' 'as heap-outstanding' 'memory-growth' 'Which code makes a program\'s address space grow?' 'memory-maps' 'Who maps how much address space?' 'migrations' 'Which tasks migrate between CPUs?' 'mounts' 'What is mounted and unmounted, where, and by whom?' 'mountsnoop' 'as mounts' 'mysql-queries' 'Which queries does MySQL or MariaDB execute, how long do they take, and which are slow?' 'mysqld_qslower' 'as mysql-queries' 'name-lookups' 'Which host names are looked up, and how long does it take?' 'namespace-changes' 'Who makes and enters namespaces, as container runtimes and escapes do?' 'naps' 'Who sleeps by the clock, for how long, and who started it?' 'naptime' 'as naps' 'netstat' 'as tcp-sockets' 'new-processes' 'Who creates processes, and how many per second?' 'off-cpu-time' 'Who waits off the CPU, and for how long?' 'offcputime' 'as off-cpu-time' 'oom-kills' 'Which processes are killed when memory runs out?' 'oomkill' 'as oom-kills' 'open-files' 'Which processes have the most files open, and of what kind?' 'opens' 'Which files are opened, and which opens fail?' 'opensnoop' 'as opens' 'outside-connects' 'Which programs connect to addresses outside of this network?' 'packet-drops' 'Which packets are dropped, and why?' 'page-allocations' 'Who allocates pages, and in what orders?' 'page-cache' 'How often is file data found in the page cache?' 'page-faults' 'Who takes page faults?' 'perf-stat-hist' 'as argument-values' 'permission-changes' 'Who changes file modes and owners?' 'pgslower' 'as postgres-queries' 'pidpersec' 'as new-processes' 'postgres-locks' 'Which locks of PostgreSQL are waited for, and for how long?' 'postgres-queries' 'Which queries does PostgreSQL execute, how long do they take, and which are slow?' 'preemptions' 'Who takes the CPU from whom, and for how long?' 'privilege-changes' 'Who changes user, group or capabilities?' 'process-access' 'Who accesses other processes?' 'process-work' 'What did each command do before it ended?' 'profile' 'as cpu-stacks' 'python-gc' 'When does Python collect garbage, and how much?' 'pythongc' 'as python-gc' 'readahead' 'as readahead' 'redis-commands' 'Which commands does Redis execute, on which keys, and which are slow?' 'run-queue-latency' 'How long do tasks wait for a CPU?' 'run-queue-length' 'How many tasks want a CPU at a time?' 'runqlat' 'as run-queue-latency' 'runqlen' 'as run-queue-length' 'runqslower' 'as slow-wakeups' 'setuids' 'as privilege-changes' 'shared-memory' 'Who creates shared memory segments and leaves them behind?' 'shell-lines' 'What is typed into bash?' 'shmsnoop' 'as shared-memory' 'signals' 'Which signals end or disturb programs, and who sent them?' 'slab-allocations' 'Which slab caches does the kernel allocate from?' 'slabratetop' 'as slab-allocations' 'slow-calls' 'Which calls of a function are slow?' 'slow-files' 'Which files are slow to read or write, by name?' 'slow-io' 'Which reads and writes are slow?' 'slow-syscalls' 'Which system calls block, and in which programs?' 'slow-wakeups' 'Which tasks waited long for a CPU?' 'small-writes' 'Which programs write little at a time?' 'snapshot_file' 'as open-files' 'snapshot_socket' 'as tcp-sockets' 'snapshot_task' 'as stuck-tasks' 'sofdsnoop' 'as fd-passing' 'softirqs' 'as softirqs' 'solisten' 'as tcp-listens' 'ss' 'as tcp-sockets' 'ssllatency' 'as tls-sizes' 'sslsniff' 'as tls-text' 'sslsnoop' 'as tls-text' 'stack-counts' 'Which call paths reach a function or event?' 'stackcount' 'as stack-counts' 'stats' 'Which file metadata is looked up, and which files are missing?' 'statsnoop' 'as stats' 'steal-time' 'How much time does the hypervisor take from this machine, and from which programs?' 'stuck-tasks' 'Which tasks are stuck in the kernel, where, and for how long?' 'syncsnoop' 'as fsync' 'syscall-counts' 'Which system calls are made, and by whom?' 'syscount' 'as syscall-counts' 'tcp-accepts' 'Whose connections does this host accept?' 'tcp-backlog' 'Do the queues of listening sockets fill up?' 'tcp-connect-latency' 'How long does it take to connect, and why do connections fail?' 'tcp-connects' 'Where does this host connect to?' 'tcp-events' 'Which connections are being opened, accepted and closed?' 'tcp-life' 'Which connections existed, for how long, and how much did they carry?' 'tcp-listens' 'Who listens on which port, with what backlog?' 'tcp-resets' 'Which ports without a listener do peers try, and which connections are refused?' 'tcp-retransmits' 'Which TCP connections retransmit?' 'tcp-rtt' 'What are the round-trip times to peers?' 'tcp-sockets' 'Which TCP sockets are there, in which states, and who listens?' 'tcp-states' 'Which states do connections go through?' 'tcp-traffic' 'Who sends and receives how much, and with whom?' 'tcpaccept' 'as tcp-accepts' 'tcpconnect' 'as tcp-connects' 'tcpconnlat' 'as tcp-connect-latency' 'tcpdrop' 'as packet-drops' 'tcplife' 'as tcp-life' 'tcpretrans' 'as tcp-retransmits' 'tcprtt' 'as tcp-rtt' 'tcpstates' 'as tcp-states' 'tcpsynbl' 'as tcp-backlog' 'tcptop' 'as tcp-traffic' 'tcptracer' 'as tcp-events' 'terminal-output' 'What do programs write to terminals?' 'thread-starts' 'Who starts threads, and with which function?' 'threadsnoop' 'as thread-starts' 'tls-sizes' 'How much do programs send and receive through OpenSSL?' 'tls-text' 'What do programs send and receive through OpenSSL, in plain text?' 'tpoint' 'as trace-calls' 'trace' 'as trace-calls' 'trace-calls' 'Which calls does a function get?' 'ttysnoop' 'as terminal-output' 'ugc' 'as python-gc' 'vfs-calls' 'Which file system operations happen, and how often?' 'vfs-reads' 'Who reads what through the file system, and how long does it take?' 'vfscount' 'as vfs-calls' 'vfsstat' 'as vfs-calls' 'wakers' 'Who wakes whom, and what did they wait for?' 'wakeuptime' 'as wakers' 'watched-files' 'Who opens files below this folder, and who opens them to write?' 'workqueue-latency' 'How long does work wait in the kernel\'s work queues?' 'xfsdist' 'as fs-latency' 'xfsslower' 'as fs-latency'
+  printf '%s\t%s\n' \
+  'advise_seccomp' 'as container-syscalls' \
+  'argdist' 'as argument-values' \
+  'argument-values' 'Which values is a function called with, and what does it return?' \
+  'bashreadline' 'as shell-lines' \
+  'binds' 'Which programs bind to which address, and which fail?' \
+  'bindsnoop' 'as binds' \
+  'biolatency' 'as block-latency' \
+  'biopattern' 'as io-pattern' \
+  'biosnoop' 'as block-requests' \
+  'biotop' 'as block-top' \
+  'bitesize' 'as io-sizes' \
+  'block-latency' 'How long do disks take?' \
+  'block-requests' 'Which requests does each disk get, from which program, and how long do they take?' \
+  'block-top' 'Who uses the disks most?' \
+  'bpf-calls' 'Who uses BPF?' \
+  'bpfsnoop' 'as bpf-calls' \
+  'busy-files' 'Which files are read and written most, and by whom?' \
+  'cachestat' 'as page-cache' \
+  'capability-calls' 'Which system call asks for which capability, and which calls are refused one?' \
+  'capability-checks' 'Which capabilities are checked, and which are refused?' \
+  'capable' 'as capability-checks' \
+  'cfs-throttling' 'as cgroup-throttling' \
+  'cgroup-cpu' 'Which services and containers use the CPUs?' \
+  'cgroup-execs' 'Which services and containers start programs, and how many?' \
+  'cgroup-throttling' 'Which services and containers are held back by their CPU quota, and for how long?' \
+  'cgtop' 'as cgroup-cpu' \
+  'clock-changes' 'Who sets the clock, or makes it run faster or slower?' \
+  'compactions' 'When are pages moved to make larger blocks?' \
+  'compactsnoop' 'as compactions' \
+  'compat-calls' 'Which programs make 32-bit system calls?' \
+  'connect-errors' 'Which programs fail to connect, to where, and with what error?' \
+  'container-execs' 'Which programs are started in containers?' \
+  'container-syscalls' 'Which system calls does each container make?' \
+  'context-switches' 'Who leaves the CPU, and did it still want to run?' \
+  'cpu-bursts' 'How long do tasks run before they leave the CPU?' \
+  'cpu-samples' 'Who uses the CPUs?' \
+  'cpu-stacks' 'Which code uses the CPUs?' \
+  'cpudist' 'as cpu-bursts' \
+  'dbslower' 'as postgres-queries' \
+  'dbstat' 'as postgres-queries' \
+  'dcsnoop' 'as dentry-lookups' \
+  'dcstat' 'as dentry-lookups' \
+  'dentry-lookups' 'Which names are looked up, and how many miss the cache?' \
+  'direct-reclaim' 'Who stalls because it must free memory first?' \
+  'dns-queries' 'Which name servers are asked, how long do they take, and which do not answer?' \
+  'drsnoop' 'as direct-reclaim' \
+  'event-stacks' 'Which code causes page faults, cache misses or branch misses?' \
+  'execs' 'Which programs are started, and by whom?' \
+  'execsnoop' 'as execs' \
+  'exits' 'Which processes end, how, and at what age?' \
+  'exitsnoop' 'as exits' \
+  'ext4dist' 'as fs-latency' \
+  'ext4slower' 'as fs-latency' \
+  'failing-syscalls' 'Which system calls fail, and with what error?' \
+  'fd-leaks' 'Which file descriptors are opened and not closed, and by which code?' \
+  'fd-passing' 'Who passes file descriptors to whom?' \
+  'file-changes' 'Which files are created, linked, renamed and removed?' \
+  'file-life' 'Which files are short-lived?' \
+  'filegone' 'as file-changes' \
+  'filelife' 'as file-life' \
+  'fileslower' 'as slow-files' \
+  'filetop' 'as busy-files' \
+  'fs-latency' 'How long do ext4 or xfs operations take?' \
+  'fsync' 'Who calls fsync, and how long does it take?' \
+  'funccount' 'as function-calls' \
+  'funclatency' 'as function-latency' \
+  'funcslower' 'as slow-calls' \
+  'function-calls' 'How often is a function called, and by whom?' \
+  'function-latency' 'How long does a function take?' \
+  'functrace' 'as trace-calls' \
+  'futex-waits' 'Who waits for user-space locks, and for how long?' \
+  'gethostlatency' 'as name-lookups' \
+  'hardirqs' 'as interrupts' \
+  'heap-outstanding' 'Which memory does a program not free, and which code allocated it?' \
+  'hung_task' 'as stuck-tasks' \
+  'interrupts' 'How much time goes into the interrupts of each device?' \
+  'io-pattern' 'Are disk requests sequential or random?' \
+  'io-sizes' 'How large are disk requests, and which programs issue them?' \
+  'iolatency' 'as block-latency' \
+  'iosnoop' 'as block-requests' \
+  'iotop' 'as block-top' \
+  'kernel-allocations' 'How much memory does the kernel allocate, for whom, and in what sizes?' \
+  'kernel-outstanding' 'Which kernel memory is not freed, and which code allocated it?' \
+  'kills' 'Who sends signals to whom?' \
+  'killsnoop' 'as kills' \
+  'klockstat' 'as lock-contention' \
+  'lock-contention' 'Who waits for kernel locks, and for how long?' \
+  'lsof' 'as open-files' \
+  'malloc-calls' 'How much does a process allocate with malloc?' \
+  'memleak' 'as heap-outstanding' \
+  'memory-growth' 'Which code makes a program\'s address space grow?' \
+  'memory-maps' 'Who maps how much address space?' \
+  'migrations' 'Which tasks migrate between CPUs?' \
+  'mounts' 'What is mounted and unmounted, where, and by whom?' \
+  'mountsnoop' 'as mounts' \
+  'mysql-queries' 'Which queries does MySQL or MariaDB execute, how long do they take, and which are slow?' \
+  'mysqld_qslower' 'as mysql-queries' \
+  'name-lookups' 'Which host names are looked up, and how long does it take?' \
+  'namespace-changes' 'Who makes and enters namespaces, as container runtimes and escapes do?' \
+  'naps' 'Who sleeps by the clock, for how long, and who started it?' \
+  'naptime' 'as naps' \
+  'netstat' 'as tcp-sockets' \
+  'new-processes' 'Who creates processes, and how many per second?' \
+  'off-cpu-time' 'Who waits off the CPU, and for how long?' \
+  'offcputime' 'as off-cpu-time' \
+  'oom-kills' 'Which processes are killed when memory runs out?' \
+  'oomkill' 'as oom-kills' \
+  'open-files' 'Which processes have the most files open, and of what kind?' \
+  'opens' 'Which files are opened, and which opens fail?' \
+  'opensnoop' 'as opens' \
+  'outside-connects' 'Which programs connect to addresses outside of this network?' \
+  'packet-drops' 'Which packets are dropped, and why?' \
+  'page-allocations' 'Who allocates pages, and in what orders?' \
+  'page-cache' 'How often is file data found in the page cache?' \
+  'page-faults' 'Who takes page faults?' \
+  'perf-stat-hist' 'as argument-values' \
+  'permission-changes' 'Who changes file modes and owners?' \
+  'pgslower' 'as postgres-queries' \
+  'pidpersec' 'as new-processes' \
+  'postgres-locks' 'Which locks of PostgreSQL are waited for, and for how long?' \
+  'postgres-queries' 'Which queries does PostgreSQL execute, how long do they take, and which are slow?' \
+  'preemptions' 'Who takes the CPU from whom, and for how long?' \
+  'privilege-changes' 'Who changes user, group or capabilities?' \
+  'process-access' 'Who accesses other processes?' \
+  'process-work' 'What did each command do before it ended?' \
+  'profile' 'as cpu-stacks' \
+  'python-gc' 'When does Python collect garbage, and how much?' \
+  'pythongc' 'as python-gc' \
+  'readahead' 'as readahead' \
+  'redis-commands' 'Which commands does Redis execute, on which keys, and which are slow?' \
+  'run-queue-latency' 'How long do tasks wait for a CPU?' \
+  'run-queue-length' 'How many tasks want a CPU at a time?' \
+  'runqlat' 'as run-queue-latency' \
+  'runqlen' 'as run-queue-length' \
+  'runqslower' 'as slow-wakeups' \
+  'setuids' 'as privilege-changes' \
+  'shared-memory' 'Who creates shared memory segments and leaves them behind?' \
+  'shell-lines' 'What is typed into bash?' \
+  'shmsnoop' 'as shared-memory' \
+  'signals' 'Which signals end or disturb programs, and who sent them?' \
+  'slab-allocations' 'Which slab caches does the kernel allocate from?' \
+  'slabratetop' 'as slab-allocations' \
+  'slow-calls' 'Which calls of a function are slow?' \
+  'slow-files' 'Which files are slow to read or write, by name?' \
+  'slow-io' 'Which reads and writes are slow?' \
+  'slow-syscalls' 'Which system calls block, and in which programs?' \
+  'slow-wakeups' 'Which tasks waited long for a CPU?' \
+  'small-writes' 'Which programs write little at a time?' \
+  'snapshot_file' 'as open-files' \
+  'snapshot_socket' 'as tcp-sockets' \
+  'snapshot_task' 'as stuck-tasks' \
+  'sofdsnoop' 'as fd-passing' \
+  'softirqs' 'as softirqs' \
+  'solisten' 'as tcp-listens' \
+  'ss' 'as tcp-sockets' \
+  'ssllatency' 'as tls-sizes' \
+  'sslsniff' 'as tls-text' \
+  'sslsnoop' 'as tls-text' \
+  'stack-counts' 'Which call paths reach a function or event?' \
+  'stackcount' 'as stack-counts' \
+  'stats' 'Which file metadata is looked up, and which files are missing?' \
+  'statsnoop' 'as stats' \
+  'steal-time' 'How much time does the hypervisor take from this machine, and from which programs?' \
+  'stuck-tasks' 'Which tasks are stuck in the kernel, where, and for how long?' \
+  'syncsnoop' 'as fsync' \
+  'syscall-counts' 'Which system calls are made, and by whom?' \
+  'syscount' 'as syscall-counts' \
+  'tcp-accepts' 'Whose connections does this host accept?' \
+  'tcp-backlog' 'Do the queues of listening sockets fill up?' \
+  'tcp-connect-latency' 'How long does it take to connect, and why do connections fail?' \
+  'tcp-connects' 'Where does this host connect to?' \
+  'tcp-events' 'Which connections are being opened, accepted and closed?' \
+  'tcp-life' 'Which connections existed, for how long, and how much did they carry?' \
+  'tcp-listens' 'Who listens on which port, with what backlog?' \
+  'tcp-resets' 'Which ports without a listener do peers try, and which connections are refused?' \
+  'tcp-retransmits' 'Which TCP connections retransmit?' \
+  'tcp-rtt' 'What are the round-trip times to peers?' \
+  'tcp-sockets' 'Which TCP sockets are there, in which states, and who listens?' \
+  'tcp-states' 'Which states do connections go through?' \
+  'tcp-traffic' 'Who sends and receives how much, and with whom?' \
+  'tcpaccept' 'as tcp-accepts' \
+  'tcpconnect' 'as tcp-connects' \
+  'tcpconnlat' 'as tcp-connect-latency' \
+  'tcpdrop' 'as packet-drops' \
+  'tcplife' 'as tcp-life' \
+  'tcpretrans' 'as tcp-retransmits' \
+  'tcprtt' 'as tcp-rtt' \
+  'tcpstates' 'as tcp-states' \
+  'tcpsynbl' 'as tcp-backlog' \
+  'tcptop' 'as tcp-traffic' \
+  'tcptracer' 'as tcp-events' \
+  'terminal-output' 'What do programs write to terminals?' \
+  'thread-starts' 'Who starts threads, and with which function?' \
+  'threadsnoop' 'as thread-starts' \
+  'tls-sizes' 'How much do programs send and receive through OpenSSL?' \
+  'tls-text' 'What do programs send and receive through OpenSSL, in plain text?' \
+  'tpoint' 'as trace-calls' \
+  'trace' 'as trace-calls' \
+  'trace-calls' 'Which calls does a function get?' \
+  'ttysnoop' 'as terminal-output' \
+  'ugc' 'as python-gc' \
+  'vfs-calls' 'Which file system operations happen, and how often?' \
+  'vfs-reads' 'Who reads what through the file system, and how long does it take?' \
+  'vfscount' 'as vfs-calls' \
+  'vfsstat' 'as vfs-calls' \
+  'wakers' 'Who wakes whom, and what did they wait for?' \
+  'wakeuptime' 'as wakers' \
+  'watched-files' 'Who opens files below this folder, and who opens them to write?' \
+  'workqueue-latency' 'How long does work wait in the kernel\'s work queues?' \
+  'xfsdist' 'as fs-latency' \
+  'xfsslower' 'as fs-latency'
 end
 function _probeplan_plan_params
   for word in (commandline -opc)
@@ -115,7 +326,126 @@ function _probeplan_plan_params
   end
 end
 function _probeplan_plan_files
-  printf '%s\t%s\n' 'busy-files' 'Which files are read and written most, and by whom?' 'dentry-lookups' 'Which names are looked up, and how many miss the cache?' 'file-changes' 'Which files are created, linked, renamed and removed?' 'file-life' 'Which files are short-lived?' 'fs-latency' 'How long do ext4 or xfs operations take?' 'fsync' 'Who calls fsync, and how long does it take?' 'mounts' 'What is mounted and unmounted, where, and by whom?' 'opens' 'Which files are opened, and which opens fail?' 'page-cache' 'How often is file data found in the page cache?' 'readahead' 'Are pages that were read ahead used, and how soon?' 'slow-files' 'Which files are slow to read or write, by name?' 'slow-io' 'Which reads and writes are slow?' 'small-writes' 'Which programs write little at a time?' 'stats' 'Which file metadata is looked up, and which files are missing?' 'vfs-calls' 'Which file system operations happen, and how often?' 'vfs-reads' 'Who reads what through the file system, and how long does it take?' 'block-latency' 'How long do disks take?' 'block-requests' 'Which requests does each disk get, from which program, and how long do they take?' 'block-top' 'Who uses the disks most?' 'io-pattern' 'Are disk requests sequential or random?' 'io-sizes' 'How large are disk requests, and which programs issue them?' 'binds' 'Which programs bind to which address, and which fail?' 'connect-errors' 'Which programs fail to connect, to where, and with what error?' 'dns-queries' 'Which name servers are asked, how long do they take, and which do not answer?' 'fd-passing' 'Who passes file descriptors to whom?' 'outside-connects' 'Which programs connect to addresses outside of this network?' 'packet-drops' 'Which packets are dropped, and why?' 'tcp-accepts' 'Whose connections does this host accept?' 'tcp-backlog' 'Do the queues of listening sockets fill up?' 'tcp-connect-latency' 'How long does it take to connect, and why do connections fail?' 'tcp-connects' 'Where does this host connect to?' 'tcp-events' 'Which connections are being opened, accepted and closed?' 'tcp-life' 'Which connections existed, for how long, and how much did they carry?' 'tcp-listens' 'Who listens on which port, with what backlog?' 'tcp-resets' 'Which ports without a listener do peers try, and which connections are refused?' 'tcp-retransmits' 'Which TCP connections retransmit?' 'tcp-rtt' 'What are the round-trip times to peers?' 'tcp-sockets' 'Which TCP sockets are there, in which states, and who listens?' 'tcp-states' 'Which states do connections go through?' 'tcp-traffic' 'Who sends and receives how much, and with whom?' 'cgroup-cpu' 'Which services and containers use the CPUs?' 'cgroup-throttling' 'Which services and containers are held back by their CPU quota, and for how long?' 'context-switches' 'Who leaves the CPU, and did it still want to run?' 'cpu-bursts' 'How long do tasks run before they leave the CPU?' 'cpu-samples' 'Who uses the CPUs?' 'cpu-stacks' 'Which code uses the CPUs?' 'interrupts' 'How much time goes into the interrupts of each device?' 'migrations' 'Which tasks migrate between CPUs?' 'off-cpu-time' 'Who waits off the CPU, and for how long?' 'preemptions' 'Who takes the CPU from whom, and for how long?' 'run-queue-latency' 'How long do tasks wait for a CPU?' 'run-queue-length' 'How many tasks want a CPU at a time?' 'slow-wakeups' 'Which tasks waited long for a CPU?' 'softirqs' 'How much time goes into soft interrupts?' 'steal-time' 'How much time does the hypervisor take from this machine, and from which programs?' 'stuck-tasks' 'Which tasks are stuck in the kernel, where, and for how long?' 'wakers' 'Who wakes whom, and what did they wait for?' 'workqueue-latency' 'How long does work wait in the kernel\'s work queues?' 'compactions' 'When are pages moved to make larger blocks?' 'direct-reclaim' 'Who stalls because it must free memory first?' 'kernel-allocations' 'How much memory does the kernel allocate, for whom, and in what sizes?' 'kernel-outstanding' 'Which kernel memory is not freed, and which code allocated it?' 'memory-growth' 'Which code makes a program\'s address space grow?' 'memory-maps' 'Who maps how much address space?' 'oom-kills' 'Which processes are killed when memory runs out?' 'page-allocations' 'Who allocates pages, and in what orders?' 'page-faults' 'Who takes page faults?' 'shared-memory' 'Who creates shared memory segments and leaves them behind?' 'slab-allocations' 'Which slab caches does the kernel allocate from?' 'cgroup-execs' 'Which services and containers start programs, and how many?' 'container-execs' 'Which programs are started in containers?' 'execs' 'Which programs are started, and by whom?' 'exits' 'Which processes end, how, and at what age?' 'fd-leaks' 'Which file descriptors are opened and not closed, and by which code?' 'kills' 'Who sends signals to whom?' 'naps' 'Who sleeps by the clock, for how long, and who started it?' 'new-processes' 'Who creates processes, and how many per second?' 'open-files' 'Which processes have the most files open, and of what kind?' 'process-work' 'What did each command do before it ended?' 'signals' 'Which signals end or disturb programs, and who sent them?' 'terminal-output' 'What do programs write to terminals?' 'compat-calls' 'Which programs make 32-bit system calls?' 'container-syscalls' 'Which system calls does each container make?' 'failing-syscalls' 'Which system calls fail, and with what error?' 'slow-syscalls' 'Which system calls block, and in which programs?' 'syscall-counts' 'Which system calls are made, and by whom?' 'futex-waits' 'Who waits for user-space locks, and for how long?' 'lock-contention' 'Who waits for kernel locks, and for how long?' 'bpf-calls' 'Who uses BPF?' 'capability-calls' 'Which system call asks for which capability, and which calls are refused one?' 'capability-checks' 'Which capabilities are checked, and which are refused?' 'clock-changes' 'Who sets the clock, or makes it run faster or slower?' 'namespace-changes' 'Who makes and enters namespaces, as container runtimes and escapes do?' 'permission-changes' 'Who changes file modes and owners?' 'privilege-changes' 'Who changes user, group or capabilities?' 'process-access' 'Who accesses other processes?' 'watched-files' 'Who opens files below this folder, and who opens them to write?' 'heap-outstanding' 'Which memory does a program not free, and which code allocated it?' 'malloc-calls' 'How much does a process allocate with malloc?' 'mysql-queries' 'Which queries does MySQL or MariaDB execute, how long do they take, and which are slow?' 'name-lookups' 'Which host names are looked up, and how long does it take?' 'postgres-locks' 'Which locks of PostgreSQL are waited for, and for how long?' 'postgres-queries' 'Which queries does PostgreSQL execute, how long do they take, and which are slow?' 'python-gc' 'When does Python collect garbage, and how much?' 'redis-commands' 'Which commands does Redis execute, on which keys, and which are slow?' 'shell-lines' 'What is typed into bash?' 'thread-starts' 'Who starts threads, and with which function?' 'tls-sizes' 'How much do programs send and receive through OpenSSL?' 'tls-text' 'What do programs send and receive through OpenSSL, in plain text?' 'argument-values' 'Which values is a function called with, and what does it return?' 'event-stacks' 'Which code causes page faults, cache misses or branch misses?' 'function-calls' 'How often is a function called, and by whom?' 'function-latency' 'How long does a function take?' 'slow-calls' 'Which calls of a function are slow?' 'stack-counts' 'Which call paths reach a function or event?' 'trace-calls' 'Which calls does a function get?'
+  printf '%s\t%s\n' \
+    'busy-files' 'Which files are read and written most, and by whom?' \
+    'dentry-lookups' 'Which names are looked up, and how many miss the cache?' \
+    'file-changes' 'Which files are created, linked, renamed and removed?' \
+    'file-life' 'Which files are short-lived?' \
+    'fs-latency' 'How long do ext4 or xfs operations take?' \
+    'fsync' 'Who calls fsync, and how long does it take?' \
+    'mounts' 'What is mounted and unmounted, where, and by whom?' \
+    'opens' 'Which files are opened, and which opens fail?' \
+    'page-cache' 'How often is file data found in the page cache?' \
+    'readahead' 'Are pages that were read ahead used, and how soon?' \
+    'slow-files' 'Which files are slow to read or write, by name?' \
+    'slow-io' 'Which reads and writes are slow?' \
+    'small-writes' 'Which programs write little at a time?' \
+    'stats' 'Which file metadata is looked up, and which files are missing?' \
+    'vfs-calls' 'Which file system operations happen, and how often?' \
+    'vfs-reads' 'Who reads what through the file system, and how long does it take?' \
+    'block-latency' 'How long do disks take?' \
+    'block-requests' 'Which requests does each disk get, from which program, and how long do they take?' \
+    'block-top' 'Who uses the disks most?' \
+    'io-pattern' 'Are disk requests sequential or random?' \
+    'io-sizes' 'How large are disk requests, and which programs issue them?' \
+    'binds' 'Which programs bind to which address, and which fail?' \
+    'connect-errors' 'Which programs fail to connect, to where, and with what error?' \
+    'dns-queries' 'Which name servers are asked, how long do they take, and which do not answer?' \
+    'fd-passing' 'Who passes file descriptors to whom?' \
+    'outside-connects' 'Which programs connect to addresses outside of this network?' \
+    'packet-drops' 'Which packets are dropped, and why?' \
+    'tcp-accepts' 'Whose connections does this host accept?' \
+    'tcp-backlog' 'Do the queues of listening sockets fill up?' \
+    'tcp-connect-latency' 'How long does it take to connect, and why do connections fail?' \
+    'tcp-connects' 'Where does this host connect to?' \
+    'tcp-events' 'Which connections are being opened, accepted and closed?' \
+    'tcp-life' 'Which connections existed, for how long, and how much did they carry?' \
+    'tcp-listens' 'Who listens on which port, with what backlog?' \
+    'tcp-resets' 'Which ports without a listener do peers try, and which connections are refused?' \
+    'tcp-retransmits' 'Which TCP connections retransmit?' \
+    'tcp-rtt' 'What are the round-trip times to peers?' \
+    'tcp-sockets' 'Which TCP sockets are there, in which states, and who listens?' \
+    'tcp-states' 'Which states do connections go through?' \
+    'tcp-traffic' 'Who sends and receives how much, and with whom?' \
+    'cgroup-cpu' 'Which services and containers use the CPUs?' \
+    'cgroup-throttling' 'Which services and containers are held back by their CPU quota, and for how long?' \
+    'context-switches' 'Who leaves the CPU, and did it still want to run?' \
+    'cpu-bursts' 'How long do tasks run before they leave the CPU?' \
+    'cpu-samples' 'Who uses the CPUs?' \
+    'cpu-stacks' 'Which code uses the CPUs?' \
+    'interrupts' 'How much time goes into the interrupts of each device?' \
+    'migrations' 'Which tasks migrate between CPUs?' \
+    'off-cpu-time' 'Who waits off the CPU, and for how long?' \
+    'preemptions' 'Who takes the CPU from whom, and for how long?' \
+    'run-queue-latency' 'How long do tasks wait for a CPU?' \
+    'run-queue-length' 'How many tasks want a CPU at a time?' \
+    'slow-wakeups' 'Which tasks waited long for a CPU?' \
+    'softirqs' 'How much time goes into soft interrupts?' \
+    'steal-time' 'How much time does the hypervisor take from this machine, and from which programs?' \
+    'stuck-tasks' 'Which tasks are stuck in the kernel, where, and for how long?' \
+    'wakers' 'Who wakes whom, and what did they wait for?' \
+    'workqueue-latency' 'How long does work wait in the kernel\'s work queues?' \
+    'compactions' 'When are pages moved to make larger blocks?' \
+    'direct-reclaim' 'Who stalls because it must free memory first?' \
+    'kernel-allocations' 'How much memory does the kernel allocate, for whom, and in what sizes?' \
+    'kernel-outstanding' 'Which kernel memory is not freed, and which code allocated it?' \
+    'memory-growth' 'Which code makes a program\'s address space grow?' \
+    'memory-maps' 'Who maps how much address space?' \
+    'oom-kills' 'Which processes are killed when memory runs out?' \
+    'page-allocations' 'Who allocates pages, and in what orders?' \
+    'page-faults' 'Who takes page faults?' \
+    'shared-memory' 'Who creates shared memory segments and leaves them behind?' \
+    'slab-allocations' 'Which slab caches does the kernel allocate from?' \
+    'cgroup-execs' 'Which services and containers start programs, and how many?' \
+    'container-execs' 'Which programs are started in containers?' \
+    'execs' 'Which programs are started, and by whom?' \
+    'exits' 'Which processes end, how, and at what age?' \
+    'fd-leaks' 'Which file descriptors are opened and not closed, and by which code?' \
+    'kills' 'Who sends signals to whom?' \
+    'naps' 'Who sleeps by the clock, for how long, and who started it?' \
+    'new-processes' 'Who creates processes, and how many per second?' \
+    'open-files' 'Which processes have the most files open, and of what kind?' \
+    'process-work' 'What did each command do before it ended?' \
+    'signals' 'Which signals end or disturb programs, and who sent them?' \
+    'terminal-output' 'What do programs write to terminals?' \
+    'compat-calls' 'Which programs make 32-bit system calls?' \
+    'container-syscalls' 'Which system calls does each container make?' \
+    'failing-syscalls' 'Which system calls fail, and with what error?' \
+    'slow-syscalls' 'Which system calls block, and in which programs?' \
+    'syscall-counts' 'Which system calls are made, and by whom?' \
+    'futex-waits' 'Who waits for user-space locks, and for how long?' \
+    'lock-contention' 'Who waits for kernel locks, and for how long?' \
+    'bpf-calls' 'Who uses BPF?' \
+    'capability-calls' 'Which system call asks for which capability, and which calls are refused one?' \
+    'capability-checks' 'Which capabilities are checked, and which are refused?' \
+    'clock-changes' 'Who sets the clock, or makes it run faster or slower?' \
+    'namespace-changes' 'Who makes and enters namespaces, as container runtimes and escapes do?' \
+    'permission-changes' 'Who changes file modes and owners?' \
+    'privilege-changes' 'Who changes user, group or capabilities?' \
+    'process-access' 'Who accesses other processes?' \
+    'watched-files' 'Who opens files below this folder, and who opens them to write?' \
+    'heap-outstanding' 'Which memory does a program not free, and which code allocated it?' \
+    'malloc-calls' 'How much does a process allocate with malloc?' \
+    'mysql-queries' 'Which queries does MySQL or MariaDB execute, how long do they take, and which are slow?' \
+    'name-lookups' 'Which host names are looked up, and how long does it take?' \
+    'postgres-locks' 'Which locks of PostgreSQL are waited for, and for how long?' \
+    'postgres-queries' 'Which queries does PostgreSQL execute, how long do they take, and which are slow?' \
+    'python-gc' 'When does Python collect garbage, and how much?' \
+    'redis-commands' 'Which commands does Redis execute, on which keys, and which are slow?' \
+    'shell-lines' 'What is typed into bash?' \
+    'thread-starts' 'Who starts threads, and with which function?' \
+    'tls-sizes' 'How much do programs send and receive through OpenSSL?' \
+    'tls-text' 'What do programs send and receive through OpenSSL, in plain text?' \
+    'argument-values' 'Which values is a function called with, and what does it return?' \
+    'event-stacks' 'Which code causes page faults, cache misses or branch misses?' \
+    'function-calls' 'How often is a function called, and by whom?' \
+    'function-latency' 'How long does a function take?' \
+    'slow-calls' 'Which calls of a function are slow?' \
+    'stack-counts' 'Which call paths reach a function or event?' \
+    'trace-calls' 'Which calls does a function get?'
+  for file in /etc/probeplan/plans/*.yaml /etc/probeplan/plans/*.ppb
+    string replace -r '.*/(.*)\.(yaml|ppb)$' '$1\tof this site' -- $file
+  end
   __fish_complete_path (commandline -ct)
 end
 function _probeplan_points

@@ -13,33 +13,59 @@ from orchestrator.catalog.entry import CatalogEntry, CatalogParam
 from orchestrator.catalog.index import index_plans
 from orchestrator.cli import PROGRAM
 from orchestrator.run.safety.journal import DIRECTORIES
-from orchestrator.run.shipped import shipped_plans
+from orchestrator.run.shipped import SITE_PLANS, shipped_plans
 
 __all__ = ["complete_params", "complete_plans", "complete_points", "complete_runs"]
-__all__ += ["complete_words"]
+__all__ += ["complete_words", "join_words_in_bash"]
 
 Completion = dict[str, object]
 _Described = Sequence[tuple[str, str]]
 
 
 def complete_plans() -> Completion:
-    """Names of shipped plans with their questions, and files: plans and bundles among them."""
+    """Names of shipped plans with their questions, names of the site's, which are looked up when
+    they are asked for, and files: plans and bundles among them."""
     plans = [(entry.name, entry.question) for entry in _list_entries()]
     return _make_completion(
         f"_{PROGRAM}_plan_files",
-        bash=f"""\
-            compgen -W "{_join_names(plans)}" -- "$1"
+        bash=_indented(
+            f"""\
+            local file name
+            compgen -W "
+              @TABLE@
+            " -- "$1"
+            for file in {SITE_PLANS}/*.yaml {SITE_PLANS}/*.ppb; do
+              name="${{file##*/}}"; name="${{name%.*}}"
+              [[ -e "$file" && "$name" == "$1"* ]] && printf '%s\\n' "$name"
+            done
             compgen -f -- "$1"
             """,
-        zsh=f"""\
-            local -a plans=({_zsh_items(plans)})
+            _name_lines(plans),
+        ),
+        zsh=_indented(
+            f"""\
+            local -aU site=({SITE_PLANS}/*.(yaml|ppb)(N:t:r))
+            local -a plans=(
+              @TABLE@
+            )
+            site=("${{site[@]//:/\\\\:}}")
+            _describe "site's plan" site
             _describe 'shipped plan' plans
             _files
             """,
-        fish=f"""\
-            {_fish_lines(plans)}
+            _zsh_lines(plans),
+        ),
+        fish=_indented(
+            f"""\
+            printf '%s\\t%s\\n' \\
+              @TABLE@
+            for file in {SITE_PLANS}/*.yaml {SITE_PLANS}/*.ppb
+              string replace -r '.*/(.*)\\.(yaml|ppb)$' '$1\\tof this site' -- $file
+            end
             __fish_complete_path (commandline -ct)
             """,
+            _fish_table(plans),
+        ),
     )
 
 
@@ -51,12 +77,30 @@ def complete_words() -> Completion:
     described = sorted(words.items())
     return _make_completion(
         f"_{PROGRAM}_plan_words",
-        bash=f'compgen -W "{_join_names(described)}" -- "$1"',
-        zsh=f"""\
-            local -a known=({_zsh_items(described)})
+        bash=_indented(
+            """\
+            compgen -W "
+              @TABLE@
+            " -- "$1"
+            """,
+            _name_lines(described),
+        ),
+        zsh=_indented(
+            """\
+            local -a known=(
+              @TABLE@
+            )
             _describe 'plan or tool' known
             """,
-        fish=_fish_lines(described),
+            _zsh_lines(described),
+        ),
+        fish=_indented(
+            """\
+            printf '%s\\t%s\\n' \\
+              @TABLE@
+            """,
+            _fish_table(described),
+        ),
     )
 
 
@@ -136,20 +180,12 @@ def complete_runs() -> Completion:
 
 
 def complete_points() -> Completion:
-    """Attach points of this host, part by part, as the program lists them. bash splits words at
-    colons, and replaces what is after the last one."""
+    """Attach points of this host, part by part, as the program lists them."""
     ask = f"{PROGRAM} list --complete"
     return _make_completion(
         f"_{PROGRAM}_points",
         bash=f"""\
-            local word="$1" candidate
-            if [[ -n "$COMP_LINE" ]]; then
-              word="${{COMP_LINE:0:$COMP_POINT}}"; word="${{word##* }}"; word=${{word#[\\'\\"]}}
-            fi
-            {ask} "$word" 2>/dev/null | while IFS= read -r candidate; do
-              [[ "$1" == "$word" ]] || candidate="${{candidate#"${{word%"${{word##*:}}"}}"}}"
-              printf '%s\\n' "$candidate"
-            done
+            {ask} "${{1#[\\'\\"]}}" 2>/dev/null
             compgen -f -- "$1"
             """,
         zsh=f"""\
@@ -162,6 +198,42 @@ def complete_points() -> Completion:
             __fish_complete_path (commandline -ct)
             """,
     )
+
+
+def join_words_in_bash(text: str) -> str:
+    """The completion for bash, whose words end at `:` and `=`. What was one word is one again for
+    the function that shtab wrote, and of its answers the part is cut off that bash does not
+    replace."""
+    ours = inspect.cleandoc(
+        f"""\
+        _{PROGRAM}() {{
+          local index word current="${{COMP_WORDS[COMP_CWORD]}}" last=-1
+          local -a words=()
+          for ((index = 0; index <= COMP_CWORD; index++)); do
+            word="${{COMP_WORDS[index]}}"
+            if ((last > 0)) && [[ "$word" == [:=]* || "${{words[last]}}" == *[:=] ]]; then
+              words[last]+="$word"
+            else
+              words+=("$word")
+              last=$((last + 1))
+            fi
+          done
+          local -a COMP_WORDS=("${{words[@]}}")
+          local COMP_CWORD=$last
+          _shtab_{PROGRAM}
+          [[ "$current" == [:=]* ]] && current=""
+          local kept="${{words[last]%"$current"}}"
+          COMPREPLY=("${{COMPREPLY[@]#"$kept"}}")
+          [[ "${{COMPREPLY[*]}}" == *: ]] && compopt -o nospace 2>/dev/null
+          return 0
+        }}
+        """
+    )
+    registration = f"-F _shtab_{PROGRAM} {PROGRAM}"
+    if text.count(registration) != 1:
+        raise ValueError("shtab registers its function for bash in another way")
+    at = text.rindex("\n", 0, text.index(registration)) + 1
+    return f"{text[:at]}{ours}\n\n{text[at:].replace(registration, f'-F _{PROGRAM} {PROGRAM}')}"
 
 
 @cache
@@ -206,8 +278,8 @@ def _list_values(param: CatalogParam) -> list[tuple[str, str]]:
     return [(f"{param.name}={value}", param.summary) for value in values]
 
 
-def _join_names(items: _Described) -> str:
-    return " ".join(name for name, _ in items)
+def _name_lines(items: _Described) -> str:
+    return "\n".join(name for name, _ in items)
 
 
 def _quote_all(texts: Iterable[str]) -> str:
@@ -219,6 +291,10 @@ def _zsh_items(items: _Described) -> str:
     return _quote_all(f"{name.replace(':', chr(92) + ':')}:{text}" for name, text in items)
 
 
+def _zsh_lines(items: _Described) -> str:
+    return "\n".join(_zsh_items([item]) for item in items)
+
+
 def _fish_quote(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
@@ -227,3 +303,8 @@ def _fish_quote(text: str) -> str:
 def _fish_lines(items: _Described) -> str:
     """A command that prints names, each with its description after a tab."""
     return f"printf '%s\\t%s\\n' {' '.join(_fish_quote(t) for item in items for t in item)}"
+
+
+def _fish_table(items: _Described) -> str:
+    """The arguments of a command that prints names with descriptions, a line for each."""
+    return " \\\n".join(" ".join(_fish_quote(text) for text in item) for item in items)

@@ -14,6 +14,7 @@ from scripts.completion_functions import (
     complete_points,
     complete_runs,
     complete_words,
+    join_words_in_bash,
 )
 
 __all__ = ["list_completions"]
@@ -37,10 +38,9 @@ def list_completions() -> dict[Path, str]:
     for action in _actions(parser):
         if not action.choices and action.metavar in kinds:
             action.complete = kinds[action.metavar]  # type: ignore[attr-defined]  # shtab's
-    return {
-        ROOT / "completions" / name: f"{shtab.complete(parser, shell).rstrip()}\n"
-        for shell, name in FILE_NAMES.items()
-    }
+    texts = {shell: f"{shtab.complete(parser, shell).rstrip()}\n" for shell in FILE_NAMES}
+    texts["bash"] = join_words_in_bash(texts["bash"])
+    return {ROOT / "completions" / FILE_NAMES[shell]: text for shell, text in texts.items()}
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

@@ -1,5 +1,7 @@
 """Completion, in the shells that it is for."""
 
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from orchestrator.cli import COMMANDS, main
 from orchestrator.cli.install import completion
-from orchestrator.run.shipped import shipped_plans
+from orchestrator.run.shipped import SITE_PLANS, shipped_plans
 from tests.support.paths import ROOT
 
 COMPLETIONS = ROOT / "completions"
@@ -91,7 +93,7 @@ def complete_in_zsh(function: str, words: str, home: Path) -> list[str]:
     """What a function of ours hands to `_describe`, whose descriptions follow a colon."""
     script = (
         f"source {COMPLETIONS / '_probeplan'} 2>/dev/null; _files() {{ }}; "
-        f'_describe() {{ print -l -- "${{(@P)2}}" }}; words=({words}); {function}'
+        f'_describe() {{ print -rl -- "${{(@P)2}}" }}; words=({words}); {function}'
     )
     return shell("zsh", "-f", "-c", script, home=home)
 
@@ -166,15 +168,105 @@ def test_attach_points_are_those_that_the_program_lists(
     assert "tracepoint:sched:" in offered
 
 
-def test_bash_replaces_what_is_after_the_last_colon(tmp_path: Path, monkeypatch) -> None:
-    """Its words end at colons."""
+def bash_words(*words: str, home: Path) -> list[str]:
+    """What bash offers for the last of the words that it made of a line."""
+    quoted = " ".join(map(shlex.quote, words))
+    script = (
+        f"source {COMPLETIONS / 'probeplan.bash'}; COMP_WORDS=({quoted}); "
+        f'COMP_CWORD={len(words) - 1}; _probeplan; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    )
+    return shell("bash", "--norc", "-c", script, home=home)
+
+
+@pytest.fixture
+def points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that knows one attach point."""
     program = tmp_path / "bin" / "probeplan"
     program.parent.mkdir()
-    program.write_text('#!/bin/sh\n[ "$3" = tracepoint:sc ] && echo tracepoint:sched:x\n')
+    program.write_text(
+        '#!/bin/sh\ncase tracepoint:sched:x in "$3"*) echo tracepoint:sched:x ;; esac\n'
+    )
     program.chmod(0o755)
     monkeypatch.setitem(CLEAN, "PATH", f"{program.parent}:{CLEAN['PATH']}")
-    script = (
-        f"source {COMPLETIONS / 'probeplan.bash'}; COMP_LINE='probeplan list tracepoint:sc'; "
-        "COMP_POINT=${#COMP_LINE}; _probeplan_points sc; true"
-    )
-    assert shell("bash", "--norc", "-c", script, home=tmp_path) == ["sched:x"]
+
+
+@pytest.mark.parametrize("command", ["list", "new"])
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["tracep"], "tracepoint:sched:x"),
+        (["tracepoint", ":"], "sched:x"),
+        (["tracepoint", ":", "sc"], "sched:x"),
+        (["tracepoint", ":", "sched", ":"], "x"),
+        (["'tracepoint:sc"], "tracepoint:sched:x"),
+    ],
+)
+@pytest.mark.usefixtures("points")
+def test_bash_replaces_what_is_after_the_last_colon(
+    command: str, words: list[str], offered: str, tmp_path: Path
+) -> None:
+    """Its words end at colons, except in a quote, which it replaces whole."""
+    assert bash_words("probeplan", command, *words, home=tmp_path) == [offered]
+
+
+def test_bash_replaces_what_is_after_an_equals_sign(tmp_path: Path) -> None:
+    for line, offered in (
+        ("probeplan run opens --set failed_only = t", "true"),
+        ("probeplan run --target comm = x opens --ba", "--backend"),
+    ):
+        assert bash_words(*line.split(), home=tmp_path) == [offered]
+
+
+# ---------------------------------------------------------------- the site's plans
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a site's plans, in which copies of the scripts look."""
+    folder, scripts = tmp_path / "site", tmp_path / "scripts"
+    folder.mkdir()
+    scripts.mkdir()
+    for file in COMPLETIONS.iterdir():
+        text = file.read_text()
+        assert str(SITE_PLANS) in text
+        (scripts / file.name).write_text(text.replace(str(SITE_PLANS), str(folder)))
+    monkeypatch.setattr(f"{__name__}.COMPLETIONS", scripts)
+    return folder
+
+
+@pytest.mark.parametrize("complete", [complete_in_bash, complete_in_fish])
+def test_plans_and_bundles_of_the_site_are_offered(complete, site: Path, tmp_path: Path) -> None:
+    """Those that there are when a key is pressed; other files are no plans."""
+    assert "slow-io" in complete("probeplan run slow-", tmp_path)
+    for name in ("zzsite.yaml", "zzold.ppb", "zzreadme.txt"):
+        (site / name).touch()
+    assert sorted(complete("probeplan run zz", tmp_path)) == ["zzold", "zzsite"]
+    assert complete("probeplan prepare zzs", tmp_path) == ["zzsite"]
+
+
+def test_names_of_the_site_are_not_evaluated(site: Path, tmp_path: Path) -> None:
+    (site / "$(touch made).yaml").touch()
+    assert complete_in_bash("probeplan run $", tmp_path) == ["$(touch made)"]
+    assert not (tmp_path / "made").exists()
+
+
+def test_zsh_offers_plans_of_the_site_once(site: Path, tmp_path: Path) -> None:
+    for name in ("mine.yaml", "mine.ppb", "with:colon.yaml"):
+        (site / name).touch()
+    offered = complete_in_zsh("_probeplan_plan_files", "probeplan run", tmp_path)
+    assert offered[:2] == ["mine", "with\\:colon"]
+    (site / "mine.yaml").unlink()
+    (site / "mine.ppb").unlink()
+    (site / "with:colon.yaml").unlink()
+    offered = complete_in_zsh("_probeplan_plan_files", "probeplan run", tmp_path)
+    assert len([text for text in offered if text]) == len(shipped_plans())
+
+
+@pytest.mark.parametrize("name", completion.FILE_NAMES.values())
+def test_each_plan_has_a_line(name: str) -> None:
+    """A new plan changes no line of another."""
+    text = (COMPLETIONS / name).read_text()
+    function = r"^(?:function )?_probeplan_plan_files(?:\(\) \{)?$.*?^(?:}|end)$"
+    [offered] = re.findall(function, text, re.DOTALL | re.MULTILINE)
+    first = [re.split("[':]", line.strip().removeprefix("'"))[0] for line in offered.splitlines()]
+    assert sorted(word for word in first if word in shipped_plans()) == sorted(shipped_plans())

@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.cli import TRACEPOINT, UPROBE, caller, first_event, gone, plan_of, probeplan, rest
 from tests.faults.kernel_state import left_by, waited
+from tests.support.binaries import compile_to
 from tests.support.paths import WORKLOADS
 from tests.support.product import Ran
 
@@ -97,9 +98,7 @@ def test_a_closed_log_pipe_ends_the_run(backend: str, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("forks") / "forks"
-    source = WORKLOADS / "forks.c"
-    subprocess.run(["gcc", "-O2", "-o", program, source], check=True)
-    return program
+    return compile_to(program, WORKLOADS / "forks.c")
 
 
 COUNTED = """

@@ -1,6 +1,6 @@
 """All targets, by name."""
 
-from tests.fuzz import bundles, expressions, front, kernel, lines, pages, rings
+from tests.fuzz import bundles, debug_info, expressions, front, kernel, lines, pages, rings
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
@@ -12,6 +12,7 @@ TARGETS: dict[str, Target] = {
         pages.TARGET,
         rings.TARGET,
         bundles.TARGET,
+        debug_info.TARGET,
         *kernel.TARGETS,
     )
 }

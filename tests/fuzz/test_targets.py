@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 Edit = Callable[[bytes], bytes]
 #: Cases a target: about two seconds each.
-_CASES = {"plans": 150, "pages": 150, "expressions": 300}
+_CASES = {"plans": 150, "pages": 150, "expressions": 300, "debug_info": 150}
 
 
 def _edits(target: Target) -> st.SearchStrategy[Edit]:

@@ -29,6 +29,7 @@ from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Emit, Program
 from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.plan.load import load_plan
+from tests.support.binaries import compile_to
 from tests.support.settling import settled
 
 HEAD = """
@@ -259,7 +260,4 @@ def _record(raw: bytes, emits: Sequence[Emit]) -> dict[str, Any]:
 
 def build(source: Path, to: Path) -> Path:
     """Compile a workload."""
-    subprocess.run(
-        ["gcc", "-O2", "-pthread", "-o", str(to), str(source)], check=True, capture_output=True
-    )
-    return to
+    return compile_to(to, source, flags=("-pthread",))

@@ -18,6 +18,7 @@ from orchestrator.accounting.vocabulary import (
     SIDE_DISPOSITIONS,
     SPAN_FATES,
 )
+from tests.support.binaries import compile_to
 from tests.support.paths import ROOT, WORKLOADS
 
 SCHEMA = ROOT / "schema" / "log-v1.schema.json"
@@ -197,7 +198,7 @@ def build_load(folder: Path) -> Path:
     """The workload of known counts (workload/load.c), under a name of this process's own."""
     binary = folder / f"pl{os.getpid()}"
     if not binary.exists():
-        subprocess.run(["gcc", "-O2", "-pthread", "-o", binary, LOAD], check=True)
+        compile_to(binary, LOAD, flags=("-pthread",))
     return binary
 
 
@@ -206,6 +207,5 @@ def build_tasks(folder: Path, name: str = "") -> Path:
     this process alone; static, so that it runs anywhere."""
     binary = folder / (name or f"pt{os.getpid()}")
     if not binary.exists():
-        words = ["gcc", "-O1", "-static", "-pthread", "-o", str(binary), str(WORKLOADS / "tasks.c")]
-        subprocess.run(words, check=True)
+        compile_to(binary, WORKLOADS / "tasks.c", flags=("-O1", "-static", "-pthread"))
     return binary

@@ -21,6 +21,7 @@ from orchestrator.backends.bcc.handles.maps import Map, create_map
 from orchestrator.kernel.abi import bpf, dynamic_events
 from orchestrator.kernel.abi.dynamic_events import Event
 from tests.guest.driver import Unsupported
+from tests.support.binaries import compile_to
 from tests.support.bpf_programs import COUNT, COUNTS, COUNTS_SPEC, KEY, counts_of, only
 from tests.support.paths import WORKLOADS
 
@@ -50,7 +51,7 @@ def compiled_with_workload(kernel: Any, share: Path, **kwargs: Any) -> dict[str,
     source = WORKLOADS / "load.c"
     binary = share / "load"
     if not binary.exists():
-        subprocess.run(["gcc", "-O2", "-pthread", "-o", binary, source], check=True)
+        compile_to(binary, source, flags=("-pthread",))
     return compiled(kernel, share, **kwargs) | {"workload": binary.name}
 
 

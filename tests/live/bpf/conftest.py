@@ -12,6 +12,7 @@ from orchestrator.backends.bcc.attach import load
 from orchestrator.backends.bcc.compiler import clang
 from orchestrator.backends.bcc.handles.maps import create_map
 from orchestrator.kernel.abi import dynamic_events
+from tests.support.binaries import compile_to
 from tests.support.bpf_programs import (
     COUNT,
     COUNTS,
@@ -61,8 +62,7 @@ class Workload:
 @pytest.fixture(scope="session")
 def workload(tmp_path_factory: pytest.TempPathFactory) -> Workload:
     binary = tmp_path_factory.mktemp("workload") / "load"
-    subprocess.run(["gcc", "-O2", "-pthread", "-o", binary, WORKLOAD], check=True)
-    return Workload(binary)
+    return Workload(compile_to(binary, WORKLOAD, flags=("-pthread",)))
 
 
 @pytest.fixture(autouse=True)

@@ -154,8 +154,7 @@ def test_a_file_replaced_after_it_was_read_gets_no_breakpoint(backend: str, tmp_
     an instruction of the new one."""
     victim, new = tmp_path / "victim", tmp_path / "new"
     for name, definition in ((victim, "-DPADDED=0"), (new, "-DPADDED=1")):
-        source = WORKLOADS / "padded.c"
-        subprocess.run(["gcc", "-O2", definition, "-o", name, source], check=True)
+        compile_to(name, WORKLOADS / "padded.c", flags=(definition,))
     text = f"{HEAD}  call: {{attach: 'uprobe:{victim}:target', emit: {{}}}}\n"
     prepared = prepare(load_plan(text.encode()), live_facts(), backend=backend)
     new.rename(victim)

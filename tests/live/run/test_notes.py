@@ -1,11 +1,11 @@
 """Notes, on this machine's kernel, by a workload of known calls."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.binaries import compile_to
 from tests.support.paths import WORKLOADS
 from tests.support.product import INCOMPLETE, Ran, run_cli
 
@@ -49,8 +49,7 @@ notes:
 @pytest.fixture(scope="module")
 def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     binary = tmp_path_factory.mktemp("notes") / f"pn{os.getpid()}"
-    subprocess.run(["gcc", "-O2", "-o", binary, WORKLOAD], check=True)
-    return binary
+    return compile_to(binary, WORKLOAD)
 
 
 def run(

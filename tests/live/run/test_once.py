@@ -1,10 +1,10 @@
 """`once`: a record of the first event of each key, on this machine's kernel."""
 
 import os
-import subprocess
 from itertools import pairwise
 from pathlib import Path
 
+from tests.support.binaries import compile_to
 from tests.support.paths import WORKLOADS
 from tests.support.product import run_cli
 
@@ -60,7 +60,7 @@ def test_the_first_of_each_key_is_a_record(tmp_path: Path) -> None:
     """1000 calls of 10 keys: 10 records, the first ones; with room for 4 keys, 4. A record that
     another bound holds back leaves its key to the next event. Metrics count all."""
     workload, plan = tmp_path / f"ps{os.getpid()}", tmp_path / "plan.yaml"
-    subprocess.run(["gcc", "-O2", "-o", workload, WORKLOADS / "spans.c"], check=True)
+    compile_to(workload, WORKLOADS / "spans.c")
     plan.write_text(HEAD + PLAN.replace("WORKLOAD", str(workload)))
     ran = run_cli(str(plan), "--backend", "bcc", command=[str(workload), "pairs", "1000"])
     assert [row["key"] for row in ran.data("run")] == list(range(1, 11))

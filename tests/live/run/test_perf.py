@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from orchestrator.kernel.facts import live_facts
+from tests.support.binaries import compile_to
 from tests.support.paths import WORKLOADS
 from tests.support.product import Ran, check_sums
 
@@ -38,8 +39,7 @@ def test_software_events_are_counted_exactly(tmp_path: Path) -> None:
     each CPU, and marked as an estimate. Switches away from tasks within bpf(2), which are not of
     the workload, are missed and counted as such."""
     binary = tmp_path / "counted"
-    source = WORKLOADS / "counted.c"
-    subprocess.run(["gcc", "-O2", "-o", binary, source], check=True)
+    compile_to(binary, WORKLOADS / "counted.c")
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN)
     switches = tmp_path / "switches"

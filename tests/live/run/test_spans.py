@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.binaries import compile_to
 from tests.support.paths import WORKLOADS
 from tests.support.product import ROOT, Ran, run_cli
 
@@ -86,8 +87,7 @@ def test_one_event_has_one_time(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     binary = tmp_path_factory.mktemp("spans") / f"ps{os.getpid()}"
-    subprocess.run(["gcc", "-O2", "-o", binary, WORKLOAD], check=True)
-    return binary
+    return compile_to(binary, WORKLOAD)
 
 
 def write_plan(folder: Path, workload: Path, spans: str, start: str = "") -> Path:

@@ -178,6 +178,12 @@ def _align(offset: int, kind: Type) -> int:
     return -(-offset // align) * align
 
 
+def unify_column(name: str, nodes: Sequence[Node], position: Position) -> FieldToPlace:
+    """The value to place that all these nodes, one of each hook, can fill. Raises PlanError."""
+    kind = unify_types([node.type for node in nodes], name, position)
+    return name, kind, merge_presentations(nodes)
+
+
 def record_fields(
     emit: Mapping[str, Expr], made: Sequence[Mapping[str, Node]]
 ) -> list[FieldToPlace]:
@@ -185,9 +191,9 @@ def record_fields(
     Raises PlanError at the expression that gives no value to record."""
     fields: list[FieldToPlace] = []
     for name, expr in emit.items():
-        kind = unify_types([nodes[name].type for nodes in made], name, expr.position)
-        record_form(kind, name, expr.position)
-        fields.append((name, kind, merge_presentations([nodes[name] for nodes in made])))
+        field = unify_column(name, [nodes[name] for nodes in made], expr.position)
+        record_form(field[1], name, expr.position)
+        fields.append(field)
     return fields
 
 
@@ -236,6 +242,16 @@ def record_size(emits: Sequence[Emit]) -> int:
     """The size of every record of the program: that of the largest, a multiple of 8."""
     ends = (field.offset + field.size for emit in emits for field in emit.fields)
     return -(-max(ends, default=RECORD_HEADER_SIZE) // 8) * 8
+
+
+def lay_out_columns(
+    names: Sequence[str], keys: Sequence[Sequence[Node]], position: Position
+) -> tuple[tuple[KeyField, ...], int]:
+    """The parts of a key as each hook computes them (`keys`), in types that all can fill, and the
+    key's size in bytes. Raises PlanError where hooks do not agree on a type."""
+    columns = zip(names, zip(*keys, strict=True), strict=True)
+    fields = [unify_column(name, nodes, position) for name, nodes in columns]
+    return lay_out_key(fields, position)
 
 
 def lay_out_key(

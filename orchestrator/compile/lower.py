@@ -9,12 +9,10 @@ from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.expressions.types import BOOL, BYTES, DURATION, S64, Int
 from orchestrator.compile.layout import (
-    lay_out_key,
+    lay_out_columns,
     lay_out_record,
-    merge_presentations,
     record_fields,
     record_size,
-    unify_types,
 )
 from orchestrator.compile.metrics import convert_to_form, make_metric_spec, make_metric_use
 from orchestrator.compile.notes.lower import lower_note, make_note_use
@@ -250,15 +248,7 @@ def _make_once(probe: Probe, drafts: Sequence[HookDraft]) -> OnceSpec | None:
     once = probe.once
     if once is None:
         return None
-    parts = [
-        (
-            name,
-            unify_types([draft.once[i].type for draft in drafts], name, once.position),
-            merge_presentations([draft.once[i] for draft in drafts]),
-        )
-        for i, name in enumerate(once.by)
-    ]
-    key, size = lay_out_key(parts, once.position)
+    key, size = lay_out_columns(once.by, [draft.once for draft in drafts], once.position)
     return OnceSpec(key=key, key_size=size, per_ns=once.per_ns or 0, keys=once.keys)
 
 

@@ -5,12 +5,7 @@ from collections.abc import Sequence
 from orchestrator.compile.expressions.arithmetic import convert_node
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.types import BOOL, S64, U64, Int, Type
-from orchestrator.compile.layout import (
-    convert_to_type,
-    lay_out_key,
-    merge_presentations,
-    unify_types,
-)
+from orchestrator.compile.layout import convert_to_type, lay_out_columns
 from orchestrator.compile.program import MetricSpec, MetricUse
 from orchestrator.compile.type_hook import MetricDraft
 from orchestrator.plan.model import Metric
@@ -24,15 +19,7 @@ def make_metric_spec(
     """The metric number `index`, of the probe or span `owner`. Raises PlanError where its hooks do
     not agree on a type."""
     names = [name for name in metric.by if name != "none"]
-    parts = [
-        (
-            name,
-            unify_types([use.key[i].type for use in uses], name, metric.position),
-            merge_presentations([use.key[i] for use in uses]),
-        )
-        for i, name in enumerate(names)
-    ]
-    key, size = lay_out_key(parts, metric.position)
+    key, size = lay_out_columns(names, [use.key for use in uses], metric.position)
     kind = _find_value_type(uses)
     return MetricSpec(
         index=index,

@@ -7,19 +7,17 @@ from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.notes import flatten_key
 from orchestrator.compile.expressions.types import Int, size_of
 from orchestrator.compile.layout import (
+    lay_out_columns,
     lay_out_key,
     lay_out_record,
-    merge_presentations,
     record_fields,
     record_form,
-    unify_types,
 )
 from orchestrator.compile.metrics import convert_to_form, make_metric_spec, make_metric_use
 from orchestrator.compile.program import (
     ROLE_ORDER,
     Emit,
     KeptField,
-    KeyField,
     MetricSpec,
     Resource,
     SpanEnd,
@@ -28,6 +26,7 @@ from orchestrator.compile.program import (
     SpanUse,
 )
 from orchestrator.compile.span_draft import SpanDraft
+from orchestrator.plan.findings import plan_error
 from orchestrator.plan.model import Outstanding, Span
 from orchestrator.values import dataclass
 
@@ -56,7 +55,12 @@ class LoweredSpan:
 def lower_span(plan: Span | Outstanding, draft: SpanDraft, numbers: NextNumbers) -> LoweredSpan:
     """The span of the program. Raises PlanError where its hooks do not agree on a type."""
     parts = {hook: _flatten_keys(keys) for hook, keys in draft.keys.items()}
-    key, size = _lay_out_key(draft, list(parts.values()))
+    names = [name for name, _ in next(iter(parts.values()))]
+    if any([name for name, _ in part] != names for part in parts.values()):
+        message = f"the key of the span {draft.name!r} has not the same parts at all probes"
+        raise plan_error("PP090", message, draft.position)
+    keys = [[node for _, node in part] for part in parts.values()]
+    key, size = lay_out_columns(names, keys, draft.position)
     kept = tuple(
         KeptField(
             name=value.name,
@@ -91,18 +95,6 @@ def lower_span(plan: Span | Outstanding, draft: SpanDraft, numbers: NextNumbers)
 
 def _flatten_keys(keys: Iterable[tuple[str, Node]]) -> list[tuple[str, Node]]:
     return [part for name, node in keys for part in flatten_key(name, node)]
-
-
-def _lay_out_key(
-    draft: SpanDraft, hooks: Sequence[Sequence[tuple[str, Node]]]
-) -> tuple[tuple[KeyField, ...], int]:
-    """The key's layout: each part in the type that all hooks' can be brought to."""
-    fields = []
-    for columns in zip(*hooks, strict=True):
-        name, nodes = columns[0][0], [node for _, node in columns]
-        kind = unify_types([node.type for node in nodes], name, draft.position)
-        fields.append((name, kind, merge_presentations(nodes)))
-    return lay_out_key(fields, draft.position)
 
 
 def _made_at_end(

@@ -57,10 +57,8 @@ def require_btf(facts: KernelFacts, position: Position, why: str) -> Btf:
 def require_table(facts: KernelFacts, type_id: int, position: Position, why: str) -> TypeTable:
     """The table that has the type of an id, 0 for none: the kernel's, or that of the plan's own
     types. Raises PlanError PP083."""
-    own = facts.own_types
-    if own is not None and type_id >= OWN_TYPES:
-        return own
-    return require_btf(facts, position, why)
+    table = facts.table_of(type_id)
+    return table if table is not None else require_btf(facts, position, why)
 
 
 def scalar_type(kind: BtfType, btf: TypeTable, type_id: int, space: Space) -> Type | None:

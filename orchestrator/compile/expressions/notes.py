@@ -11,7 +11,15 @@ from orchestrator.plan.findings import Position, plan_error
 from orchestrator.plan.nearest import suggest_or_list
 from orchestrator.values import dataclass
 
-__all__ = ["KeptShape", "NoteShape", "flatten_key", "open_shape", "read_note", "test_note"]
+__all__ = [
+    "KeptShape",
+    "NamedNodes",
+    "NoteShape",
+    "flatten_key",
+    "open_shape",
+    "read_note",
+    "test_note",
+]
 
 #: The parts of a key, each by its name; a tuple is several.
 NamedNodes = Sequence[tuple[str, Node]]

@@ -38,7 +38,13 @@ from orchestrator.compile.expressions.nodes import (
     Unseen,
     walk,
 )
-from orchestrator.compile.expressions.notes import NoteShape, flatten_key, read_note, test_note
+from orchestrator.compile.expressions.notes import (
+    NamedNodes,
+    NoteShape,
+    flatten_key,
+    read_note,
+    test_note,
+)
 from orchestrator.compile.expressions.paths import PathOperation, test_path
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.task_functions import TASK_FUNCTIONS, tag_call_number
@@ -90,8 +96,8 @@ class Typer:
         self.lets: list[Let] = []
         self.captures: list[Node] = []
         self.weights: list[int] = []
-        #: By note, the parts of the key by which it is read here.
-        self.looks: dict[str, list[tuple[str, Node]]] = {}
+        #: By note, the keys by which it is read here, each with its parts.
+        self.looks: dict[str, list[NamedNodes]] = {}
         self._typed: dict[str, Node] = {}
         self._shared: dict[Node, Node] = {}
         self._open: list[str] = []
@@ -494,7 +500,7 @@ class Typer:
     def _type_note_key(self, shape: NoteShape) -> list[tuple[str, Node]]:
         """The key by which a note is read here: its names as they are defined at this hook."""
         key = self.type_key(shape.key, shape.position)
-        self.looks.setdefault(shape.name, []).extend(key)
+        self.looks.setdefault(shape.name, []).append(key)
         return key
 
     def type_key(self, names: Sequence[str], position: Position) -> list[tuple[str, Node]]:

@@ -5,7 +5,6 @@ from dataclasses import field, replace
 from functools import partial
 
 from orchestrator.compile.alternatives import complete_item
-from orchestrator.compile.expressions.data_sources import DataSources
 from orchestrator.compile.expressions.nodes import ShownAs
 from orchestrator.compile.expressions.notes import KeptShape, NoteShape, open_shape
 from orchestrator.compile.expressions.scope import ScalarParam
@@ -14,18 +13,17 @@ from orchestrator.compile.kernel_free.points import make_no_facts, make_point
 from orchestrator.compile.kernel_free.typers import KernelFreeTyper
 from orchestrator.compile.lower import scalar_params
 from orchestrator.compile.own_types.declared import add_own_types
-from orchestrator.compile.redact import Redactor
 from orchestrator.compile.type_hook import (
     HookDraft,
     draft_metric,
     draft_notes,
+    make_redactor,
     make_scope,
     split_conjunction,
     type_once,
     type_task,
 )
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import Finding, PlanError
 from orchestrator.plan.model import AttachItem, Plan, Probe
@@ -122,13 +120,12 @@ def _begin_draft(  # noqa: PLR0913  # what a hook is typed from
     point = make_point(complete_item(item, probe), facts)
     task = item.task if item.task is not None else probe.task
     typer = KernelFreeTyper(make_scope(plan, probe, item, point, facts, 0, params, task, notes))
-    sources = DataSources(KINDS[item.kind], None, facts, typer.lets, typer.captures)
     draft = HookDraft(
         id=id(item),  # spans need a number that no other hook has
         item=item,
         point=point,
         typer=typer,
-        redactor=Redactor(probe.redact, sources, typer.captures),
+        redactor=make_redactor(probe, point, typer),
         pushed=(),
         where=(),
         emit={},

@@ -6,7 +6,7 @@ from dataclasses import replace
 from orchestrator.compile.alternatives import complete_item
 from orchestrator.compile.expressions.data_sources import DataSources
 from orchestrator.compile.expressions.nodes import Const, Node, ShownAs
-from orchestrator.compile.expressions.notes import KeptShape, NoteShape
+from orchestrator.compile.expressions.notes import KeptShape, NamedNodes, NoteShape
 from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.expressions.types import S32, Type
 from orchestrator.compile.expressions.typing import Typer
@@ -39,7 +39,7 @@ class NoteParts:
 
     label: str
     notes: tuple[NoteDraft, ...]
-    looks: Mapping[str, Sequence[tuple[str, Node]]]
+    looks: Mapping[str, Sequence[NamedNodes]]
     sources: DataSources
 
 
@@ -70,7 +70,7 @@ def _find_shape(index: int, note: Note, parts: Sequence[NoteParts]) -> NoteShape
         message = f"the note {note.name!r} needs {needed}, which cannot be attached here"
         raise plan_error("PP080", message, note.position)
     keys = [use.key for _, use in uses]
-    looks = [part.looks[note.name] for part in parts if note.name in part.looks]
+    looks = [key for part in parts for key in part.looks.get(note.name, ())]
     return NoteShape(
         index=index,
         name=note.name,
@@ -81,19 +81,15 @@ def _find_shape(index: int, note: Note, parts: Sequence[NoteParts]) -> NoteShape
     )
 
 
-def _unify_keys(note: Note, keys: Sequence[Sequence[tuple[str, Node]]]) -> tuple[Type, ...]:
-    """The type of each part of the key. A hook that reads a note several times has its parts as
-    often."""
+def _unify_keys(note: Note, keys: Sequence[NamedNodes]) -> tuple[Type, ...]:
+    """The type of each part of the key, by which probes set, drop and read the note."""
     names = [name for name, _ in keys[0]]
-    for key in keys:
-        if [name for name, _ in key[: len(names)]] != names or len(key) % len(names):
-            message = f"the key of the note {note.name!r} has not the same parts at all probes"
-            raise plan_error("PP090", message, note.position)
+    if any([name for name, _ in key] != names for key in keys):
+        message = f"the key of the note {note.name!r} has not the same parts at all probes"
+        raise plan_error("PP090", message, note.position)
     return tuple(
-        unify_types(
-            [n.type for key in keys for part, n in key if part == name], name, note.position
-        )
-        for name in names
+        unify_types([key[at][1].type for key in keys], name, note.position)
+        for at, name in enumerate(names)
     )
 
 

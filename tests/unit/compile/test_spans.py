@@ -144,16 +144,17 @@ spans:
         )
 
 
-def test_keys_of_different_shapes_do_not_join() -> None:
+@pytest.mark.parametrize("pair", [("comm", "tid"), ("(cpu, tid)", "(cpu, tid, pid)")])
+def test_keys_of_different_shapes_do_not_join(pair: tuple[str, str]) -> None:
     with pytest.raises(PlanError, match="PP090"):
         program(
             HEAD
-            + """
+            + f"""
 probes:
-  out: {attach: "rawtracepoint:sched_switch", let: {id: comm}}
-  back: {attach: "rawtracepoint:sched_switch", let: {id: tid}}
+  out: {{attach: "rawtracepoint:sched_switch", let: {{id: "{pair[0]}"}}}}
+  back: {{attach: "rawtracepoint:sched_switch", let: {{id: "{pair[1]}"}}}}
 spans:
-  s: {start: out, end: back, key: [id], emit: {}}
+  s: {{start: out, end: back, key: [id], emit: {{}}}}
 """
         )
 

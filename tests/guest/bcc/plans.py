@@ -26,6 +26,7 @@ from orchestrator.plan.load import load_plan
 from tests.recipes.table import RECIPES
 from tests.support.bcc_runs import balanced, build, only_count, program_of, run_artifact
 from tests.support.paths import KERNELS, ROOT, WORKLOADS
+from tests.support.peers import MODULES, OF_MEMBERS, PEERS, PROGRAMS, SETTINGS, build_members
 
 
 def recorded(kernel: Kernel, without: Sequence[str] = ()) -> KernelFacts:
@@ -129,6 +130,8 @@ probes:
 
 
 PARTS, ORDINARY = 6, "6.1"
+PEER_PARTS = 6
+COMMON_PEERS = sorted(set(PEERS) - set(MODULES) - set(PROGRAMS))
 
 
 def prepare_plans(kernel: Kernel, share: Path, part: int) -> dict[str, Any]:
@@ -151,6 +154,20 @@ def prepare_plans(kernel: Kernel, share: Path, part: int) -> dict[str, Any]:
     return {"whole": kernel.name != ORDINARY}
 
 
+def prepare_peers(kernel: Kernel, share: Path, number: int) -> dict[str, Any]:
+    """Emit and compile one of PEER_PARTS of the plans of examples/peers, with a program for those
+    that need one."""
+    members = build_members(share)
+    facts, made = recorded(kernel), {}
+    for name in COMMON_PEERS[number::PEER_PARTS]:
+        settings = {"binary": str(members)} if name in OF_MEMBERS else SETTINGS.get(name, {})
+        program = compile_plan(load_plan(PEERS[name], settings=settings), facts)
+        artifact = backend("bcc").emit(_elsewhere(program), facts)
+        made[name] = (artifact, compile_artifact(artifact))
+    (share / f"planspeers{number}.pickle").write_bytes(pickle.dumps(made))
+    return {"plans": len(made)}
+
+
 def _elsewhere(program: Program) -> Program:
     """The program for the guest, in which the files are the same and have other numbers: which file
     a path names is known for this machine alone."""
@@ -164,7 +181,12 @@ def _elsewhere(program: Program) -> Program:
     return dataclasses.replace(program, probes=probes)
 
 
-def load_plans(part: int, whole: bool) -> dict[str, str]:
+def load_peers(number: int, plans: int) -> dict[str, Any]:
+    """What the kernel refused of them, and how many there were."""
+    return {"refused": load_plans(f"peers{number}", whole=False), "plans": plans}
+
+
+def load_plans(part: int | str, whole: bool) -> dict[str, str]:
     """Load every program of each, and attach what uses everything; `whole`: attach each whose
     programs are in the guest: databases are not. What the kernel refused."""
     share = Path(os.environ["PROBEPLAN_SHARE"])

@@ -25,6 +25,7 @@ from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.plan.model import Plan
 from orchestrator.run.choice import choose_backend
+from tests.support.peers import PEERS
 from tests.support.shipped import (
     EXAMPLES,
     FOREIGN_CANNOT,
@@ -192,7 +193,9 @@ def test_lint_finds_nothing_in_them() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith(f"{len(ALL)} plans, {len(CHECKS)} checks, no errors\n")
+    assert done.stderr.startswith(
+        f"{len(ALL) + len(PEERS)} plans, {len(CHECKS)} checks, no errors\n"
+    )
 
 
 def test_names_are_unique() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.product import Ran, run_alone
+from tests.support.product import INCOMPLETE, Ran, run_alone
 
 HEAD = """
 apiVersion: probeplan/v1
@@ -144,3 +144,87 @@ def test_a_window_is_a_snapshot_and_the_totals_are_the_last_one(tmp_path: Path) 
     assert {one["cells"][0]["value"] for one in reports} == {count}
     assert [one["total"] for one in reports] == [False] * (len(reports) - 1) + [True]
     assert ran.finished["complete"] is True
+
+
+#: Threads of one process, which end with it.
+CROWD = 4_000
+MANY = f"""
+import sys, threading
+threading.stack_size(64 << 10)
+for _ in range({CROWD}): threading.Thread(target=threading.Event().wait, daemon=True).start()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_of_thousands_of_threads_each_is_one_hit(tmp_path: Path) -> None:
+    """In each of the windows, with records and metrics; nothing is lost."""
+    plan = tmp_path / "many.yaml"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", MANY], stdin=pipe, stdout=pipe, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        plan.write_text(
+            HEAD
+            + f"every: 1s\ntarget: {{pid: {process.pid}}}\nprobes:\n  tasks:\n"
+            + "    attach: iter:task\n    once: {by: [tid], keys: 10k}\n    emit: {stack: kstack}\n"
+            + "    metrics: {n: {count: true, by: [pid]}}\n"
+        )
+        ran = run_alone(str(plan), "--backend", "bcc")
+        assert process.stdin is not None
+        process.stdin.close()
+    reports = ran.of_kind("metric.reported")
+    assert len(reports) >= 2
+    assert {one["cells"][0]["value"] for one in reports} == {1 + CROWD}
+    records = ran.of_kind("event.recorded")
+    assert len(records) == 1 + CROWD == len({record["tid"] for record in records})
+    waits = [row for row in ran.data("tasks") if any("futex" in name for name in row["stack"])]
+    assert len(waits) == CROWD
+    assert ran.finished["ledger"]["stacks"]["map_busy"] == 0
+    assert ran.finished["complete"] is True
+
+
+def test_a_snapshot_that_fails_makes_the_run_incomplete_and_it_goes_on(tmp_path: Path) -> None:
+    """The second read has no memory: its window has nothing, and the others show all."""
+    plan = tmp_path / "windows.yaml"
+    with workload() as (pid, *_):
+        count = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        plan.write_text(
+            HEAD
+            + f"every: 500ms\ntarget: {{pid: {pid}}}\n"
+            + 'probes: {files: {attach: "iter:task_file", metrics: {n: {count: true}}}}\n'
+        )
+        command = [sys.executable, "-c", FAILING, "run", str(plan), "--backend", "bcc", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    ran = Ran.of(done.stdout.encode())
+    assert done.returncode == INCOMPLETE, done.stderr
+    assert ran.finished["incomplete_because"] == [
+        "iter:task_file could not be read to its end: Cannot allocate memory"
+    ]
+    values = [
+        [cell["value"] for cell in one["cells"]]
+        for one in ran.of_kind("metric.reported")
+        if not one["total"]
+    ]
+    assert values[0] == [count]
+    assert values[1] in ([], [0])
+    assert values[2] == [count]
+
+
+#: The command line, of which the second read of an iterator has no memory.
+FAILING = """
+import errno, os, sys
+from orchestrator.kernel.abi import bpf_iterators
+real, calls = bpf_iterators.run_iterator, []
+def run_iterator(link):
+    calls.append(link)
+    if len(calls) == 2:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    real(link)
+from orchestrator.backends.bcc.attach import iterating
+iterating.run_iterator = run_iterator
+from orchestrator.cli import main
+sys.exit(main(sys.argv[1:]))
+"""

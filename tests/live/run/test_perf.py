@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.kernel.facts import live_facts
 from tests.support.binaries import compile_to
 from tests.support.paths import WORKLOADS
-from tests.support.product import Ran, check_sums
+from tests.support.product import Ran, check_sums, run_cli
 
 PAGES, SLEEPS = 5000, 40
 PLAN = """
@@ -60,6 +60,40 @@ def test_software_events_are_counted_exactly(tmp_path: Path) -> None:
     assert weights == {"fault": 1, "thinned": 10}
     samples = {line["probe"]: line["sample"] for line in ran.of_kind("metric.reported")}
     assert samples == {"fault": 1, "sampled": 10, "thinned": 10, "switch": 1}
+
+
+UNSAMPLED = """
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: perf, summary: for tests, requires: "1.1"}
+limits: {duration: 1m, cpu: 100%, events: 100k, rate: 1M/s, incomplete: allow}
+probes:
+  noted:
+    attach: perf:page-faults/10
+    where: comm == "touching"
+    emit: {}
+    metrics: {n: {count: true}, worth: {sum: tid}, later: {count: true, where: noted(seen)}}
+notes:
+  seen: {set: noted, key: [tid]}
+"""
+
+
+def test_a_hit_that_cannot_be_sampled_has_the_weight_of_its_period(tmp_path: Path) -> None:
+    """A probe that sets a note is never sampled: its counts, sums and records have the weight all
+    the same. The first event finds no note."""
+    binary = tmp_path / "counted"
+    subprocess.run(["gcc", "-O2", "-o", binary, WORKLOADS / "counted.c"], check=True)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(UNSAMPLED)
+    command = [str(binary), str(PAGES), str(SLEEPS), str(tmp_path / "switches")]
+    ran = run_cli(str(plan), "--backend", "bcc", command=command)
+    records = ran.of_kind("event.recorded")
+    assert {line["weight"] for line in records} == {10}
+    assert ran.value("noted", "n") == 10 * len(records)
+    assert ran.value("noted", "later") == 10 * (len(records) - 1)
+    assert ran.value("noted", "worth") == sum(10 * line["tid"] for line in records)
+    assert abs(ran.value("noted", "n") - PAGES) <= 10 * (os.cpu_count() or 1)
+    assert {line["sample"] for line in ran.of_kind("metric.reported")} == {10}
 
 
 HARDWARE = """

@@ -20,7 +20,7 @@ from orchestrator.values import dataclass
 
 __all__ = ["DebugArgument", "DebugFunction", "DebugInfo", "DebugStruct"]
 
-_MOST_UNITS, _MOST_SEARCHED = 20_000, 100_000
+_MOST_UNITS, _MOST_SEARCHED, _MOST_LINKS = 20_000, 100_000, 4
 #: DW_LANG_* of C and C++ (DWARF 5, table 7.17), which pass arguments by the calling convention.
 _LANGUAGES = frozenset({0x1, 0x2, 0x4, 0xC, 0x1A, 0x1D, 0x21, 0x2B, 0x2C})
 
@@ -74,7 +74,7 @@ class DebugInfo:
                 continue
             for entry in _list_entries(top, frozenset({"DW_TAG_subprogram"}), EntryBudget()):
                 if self._find_entry(entry) == address:
-                    return _describe_function(_origin_of(entry))
+                    return _describe_function(entry)
         return None
 
     def _find_entry(self, function: Any) -> int | None:
@@ -149,8 +149,14 @@ class DebugInfo:
                 yield from _structs_in(unit, name, budget)
 
 
-def _describe_function(described: Any) -> DebugFunction:
-    returned = strip_aliases(described)
+def _describe_function(entry: Any) -> DebugFunction:
+    """A copy, as of what is inlined elsewhere, refers to what describes it. A definition outside of
+    its class or namespace names its arguments, and may leave the result to the declaration."""
+    described = _follow(entry, "DW_AT_abstract_origin")
+    declared = described
+    if "DW_AT_type" not in described.attributes:
+        declared = _follow(described, "DW_AT_specification")
+    returned = strip_aliases(declared)
     return DebugFunction(
         arguments=tuple(_list_arguments(described, returned)),
         returns=returned,
@@ -178,15 +184,12 @@ def _list_arguments(described: Any, returned: Any) -> Iterator[DebugArgument]:
         register += 1
 
 
-def _origin_of(entry: Any) -> Any:
-    """What describes a function: a copy, or a definition of a member, refers to it."""
-    for _ in range(4):
-        for link in ("DW_AT_abstract_origin", "DW_AT_specification"):
-            if link in entry.attributes:
-                entry = entry.get_DIE_from_attribute(link)
-                break
-        else:
-            return entry
+def _follow(entry: Any, link: str) -> Any:
+    """Where links of this kind lead in the end."""
+    for _ in range(_MOST_LINKS):
+        if link not in entry.attributes:
+            break
+        entry = entry.get_DIE_from_attribute(link)
     return entry
 
 

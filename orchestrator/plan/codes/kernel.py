@@ -28,8 +28,11 @@ probes:
     FindingCode(
         code="PP082",
         title="no such type or member",
-        meaning="The kernel's type information has no such type, member or argument.",
-        cure="Correct the name; `either(a, b)` tries alternatives.",
+        meaning=(
+            "The kernel's type information, or the debug information of the probe's program, has "
+            "no such type, member or argument; or the program has two that differ."
+        ),
+        cure="Correct the name; `either(a, b)` tries alternatives; `types` spells a structure.",
         example="""\
 probes:
   read:

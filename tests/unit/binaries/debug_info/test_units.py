@@ -189,3 +189,49 @@ def test_a_search_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(units, "_MOST_SEARCHED", 8)
     with pytest.raises(TooLargeError):
         info.find_structs("third")
+
+
+CLASSES = """
+namespace shop { namespace inner {
+enum class Size : short { SMALL, LARGE };
+class Base { public: long id; };
+class Item : public Base { public: static int made; unsigned short count; Size size; };
+long take(Item &item, bool many) { return item.count + many; }
+struct Shelf { int place(Item *item); };
+int Shelf::place(Item *item) { return item->count; }
+} }
+struct Item { char other; };
+Item kept;
+int main() { return 0; }
+"""
+
+
+@pytest.mark.parametrize("version", ["4", "5"])
+def test_classes_are_found_in_namespaces_with_their_bases(tmp_path: Path, version: str) -> None:
+    """Members of a base are in their place, static ones are not there; a reference is a pointer."""
+    source = tmp_path / "classes.cc"
+    source.write_text(CLASSES)
+    flags = ("-g", f"-gdwarf-{version}")
+    program = compile_to(tmp_path / "classes", source, flags=flags, by="g++")
+
+    def symbol(name: str) -> int:
+        return find_symbols(program, name)[0].address
+
+    info = info_of(program)
+    found = info.find_function("take", symbol("_ZN4shop5inner4takeERNS0_4ItemEb"))
+    place = info.find_function("place", symbol("_ZN4shop5inner5Shelf5placeEPNS0_4ItemE"))
+    assert found is not None
+    assert place is not None
+    assert [one.name for one in place.arguments] == ["this", "item"]
+    assert [describe_type(one.returns).kind for one in (found, place)] == ["int", "int"]
+    assert [(one.name, describe_type(one.type).kind) for one in found.arguments] == [
+        ("item", "pointer"), ("many", "bool"),
+    ]  # fmt: skip
+    members = {
+        m.name: m for m in members_of(target_of(found.arguments[0].type)) if m.name[0] != "_"
+    }
+    assert {name: one.bit_offset for name, one in members.items()} == {
+        "id": 0, "count": 64, "size": 80,
+    }  # fmt: skip
+    assert describe_type(members["size"].type).signed
+    assert [describe_type(one.entry).size for one in info.find_structs("Item")] == [1, 16]

@@ -3,7 +3,7 @@
 # tested (examples/projects); Debian's sshd and sudo, for the hosts of tests/support/netlab.py; Debian's prometheus
 # and node_exporter, which scrape what is exported; and a server that takes OTLP, VictoriaMetrics of
 # Debian 13 (that of Debian 12 is too old); and for the drills Debian's redis, dnsmasq,
-# PostgreSQL and MariaDB. Daemons are unpacked and not installed, so that no service is
+# PostgreSQL and MariaDB; and podman, whose containers are named. Daemons are unpacked and not installed, so that no service is
 # set up. Does nothing where they are.
 set -eu
 cd "$(dirname "$0")/.."
@@ -85,6 +85,7 @@ unpack_daemon sshd usr/sbin/sshd openssh-server openssh-sftp-server
 unpack_daemon sudo usr/bin/sudo sudo
 unpack_daemon redis usr/bin/redis-server redis-server redis-tools
 unpack_daemon dnsmasq usr/sbin/dnsmasq dnsmasq-base
+unpack_daemon podman usr/bin/podman podman crun conmon
 name_postgres() {
     apt-cache depends postgresql 2>/dev/null | awk '/Depends: postgresql-[0-9]/ { print $2; exit }'
 }

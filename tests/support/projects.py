@@ -8,6 +8,7 @@ __all__ = [
     "MARIADB",
     "NGINX",
     "PLUGGY",
+    "PODMAN",
     "POSTGRES",
     "PROMETHEUS",
     "REDIS",
@@ -20,7 +21,7 @@ __all__ = [
 PLUGGY, NGINX, SSHD, PROMETHEUS = "pluggy-1.6.0", "nginx", "sshd", "prometheus"
 VICTORIA_METRICS, REDIS, DNSMASQ = "victoria-metrics", "redis", "dnsmasq"
 POSTGRES, MARIADB = "postgres", "mariadb"
-SUDO = "sudo"
+SUDO, PODMAN = "sudo", "podman"
 
 
 def find_project(name: str) -> Path:

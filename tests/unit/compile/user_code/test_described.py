@@ -10,6 +10,7 @@ from orchestrator.compile.program import Program
 from orchestrator.plan.findings import HostError, PlanError
 from tests.support.binaries import compile_to
 from tests.support.described import build
+from tests.support.paths import WORKLOADS
 
 Compile = Callable[..., Program]
 
@@ -230,3 +231,19 @@ def test_what_no_register_for_numbers_holds_is_no_retval(
     kept = emitted(compiled(f"{probe}, emit: {{v: retval}}}}}}"))["v"]
     assert isinstance(kept, Builtin)
     assert compiled(f"probes: {{p: {{attach: 'uretprobe:{program}:{function}', emit: [comm]}}}}")
+
+
+def test_a_usdt_probe_and_a_place_in_a_function_know_their_programs_structures(
+    compiled: Compile, tmp_path: Path
+) -> None:
+    program = compile_to(tmp_path / "sells", WORKLOADS / "structures.c", flags=("-g",))
+    probes = {
+        f"attach: 'usdt:{program}:shop:sold'": 'cast(arg0, "item").second',
+        f"attach: {{to: 'usdt:{program}:shop:sold', args: {{p: item *}}}}": "args.p.next.second",
+        f"attach: {{to: 'uprobe:{program}:take+0', args: {{p: bag *}}}}": "args.p.inner.second",
+    }
+    places = []
+    for attach, value in probes.items():
+        made = compiled(f"probes: {{p: {{{attach}, emit: {{v: '{value}'}}}}}}")
+        places.append(where(emitted(made)["v"]))
+    assert places == [(4, "s32", 0, 0), (4, "s32", 0, 0), (12, "s32", 0, 0)]

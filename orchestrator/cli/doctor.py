@@ -56,8 +56,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "tracepoints and user code": (
         "perf_tracepoint", "raw_tracepoint", "syscall_tracepoints", "uprobe_events", "uprobe_multi",
-        "uprobe_pmu",
-        "hardware_counters",
+        "uprobe_multi_process", "uprobe_pmu", "hardware_counters",
     ),
     "BPF": ("bpf", "btf", "ringbuf", "fetch_atomics", "jiffies64", "mmap_array", "bcc"),
     "tracefs": (

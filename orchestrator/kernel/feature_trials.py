@@ -122,6 +122,18 @@ def detect_uprobe_multi(tree: Tree) -> Feature:
     return _feature_from_trial(bpf_links.can_uprobe_multi(), success, cure)
 
 
+def detect_uprobe_multi_process(tree: Tree) -> Feature:
+    """Whether such a link can be in one process alone."""
+    from orchestrator.kernel.abi import bpf_links
+
+    refused = _not_tried(tree)
+    if refused is not None:
+        return refused
+    cure = f"where one process is the target, {_ONE_BY_ONE} (needs Linux 6.10)"
+    success = "a link to process -1 was refused as such"
+    return _feature_from_trial(bpf_links.can_uprobe_multi_process(), success, cure)
+
+
 def detect_perf_events(tree: Tree) -> Feature:
     """Whether perf_event_open(2) can open an event (a dummy)."""
     from orchestrator.kernel.abi import perf

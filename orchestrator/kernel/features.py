@@ -86,6 +86,7 @@ TABLE: Mapping[str, Test] = {
     "fentry": trials.detect_fentry,
     "kprobe_multi": trials.detect_kprobe_multi,
     "uprobe_multi": trials.detect_uprobe_multi,
+    "uprobe_multi_process": trials.detect_uprobe_multi_process,
     "ringbuf": trials.trial_feature("ringbuf"),
     "fetch_atomics": trials.trial_feature("fetch_atomics"),
     "jiffies64": trials.trial_feature("jiffies64"),

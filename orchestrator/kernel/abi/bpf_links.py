@@ -17,7 +17,13 @@ from orchestrator.kernel.abi.bpf_call import address_of, call_bpf
 from orchestrator.values import dataclass
 
 __all__ = ["TRACE_KPROBE_MULTI", "TRACE_UPROBE_MULTI", "FilePlace", "can_kprobe_multi"]
-__all__ += ["can_uprobe_multi", "link_functions", "link_places", "read_missed"]
+__all__ += [
+    "can_uprobe_multi",
+    "can_uprobe_multi_process",
+    "link_functions",
+    "link_places",
+    "read_missed",
+]
 
 TRACE_KPROBE_MULTI, TRACE_UPROBE_MULTI = 42, 48  # enum bpf_attach_type
 _RETURN = 1  # BPF_F_KPROBE_MULTI_RETURN, BPF_F_UPROBE_MULTI_RETURN
@@ -26,6 +32,7 @@ _TRIED_FUNCTION = "bpf_fentry_test1"
 #: struct bpf_link_info, kprobe_multi, up to its `missed`: type, id, prog_id; addrs, count, flags.
 _MISSED_AT = 32
 _INFO_BYTES = 40
+_NO_PROCESS = (1 << 32) - 1  # -1
 _NOT_REPORTED = (1 << 64) - 1
 
 
@@ -54,17 +61,18 @@ def link_functions(
     return call_bpf(bpf_call.LINK_CREATE, attributes)
 
 
-def link_places(
+def link_places(  # noqa: PLR0913  # what BPF_LINK_CREATE takes
     program: int,
     path: str,
     places: Sequence[FilePlace],
     cookies: Sequence[int],
     *,
     returns: bool = False,
+    process: int = 0,
 ) -> int:
     """Attach a program that was loaded for TRACE_UPROBE_MULTI to places in the file at `path`, each
-    with its cookie, in all processes; the link's descriptor. All or none. Raises OSError with the
-    kernel's errno."""
+    with its cookie, in one process or all (0); the link's descriptor. All or none. Raises OSError
+    with the kernel's errno."""
     text = ctypes.create_string_buffer(os.fsencode(path))
     offsets = _words([place.offset for place in places])
     has_semaphores = any(place.semaphore for place in places)
@@ -75,7 +83,7 @@ def link_places(
         *(program, 0, TRACE_UPROBE_MULTI, 0),
         *(address_of(text), ctypes.addressof(offsets)),
         0 if semaphores is None else ctypes.addressof(semaphores),
-        *(ctypes.addressof(numbers), len(places), _RETURN if returns else 0, 0),
+        *(ctypes.addressof(numbers), len(places), _RETURN if returns else 0, process),
     )
     return call_bpf(bpf_call.LINK_CREATE, attributes)
 
@@ -116,6 +124,22 @@ def can_uprobe_multi() -> Trial:
                 raise
 
     return _try_link(TRACE_UPROBE_MULTI, attempt)
+
+
+def can_uprobe_multi_process() -> Trial:
+    """The same link in one process. Before 6.10 ("bpf: Fix multi-uprobe PID filtering logic") it
+    was in one thread alone; since then an impossible process is refused (EINVAL) before the
+    directory is looked at (EBADF)."""
+
+    def attempt(program: int) -> None:
+        try:
+            os.close(link_places(program, "/", [FilePlace(offset=0)], [0], process=_NO_PROCESS))
+        except OSError as refused:
+            if refused.errno != errno.EINVAL:
+                raise
+
+    joins = can_uprobe_multi()
+    return _try_link(TRACE_UPROBE_MULTI, attempt) if joins.yes else joins
 
 
 def _try_link(attach_type: int, attempt: Callable[[int], None]) -> Trial:

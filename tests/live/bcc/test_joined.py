@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from orchestrator.backends import backend
 from orchestrator.backends.bcc.attach.attaching import attach
-from orchestrator.backends.protocol import AttachOptions
+from orchestrator.backends.protocol import AttachOptions, Session
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.feature import no
@@ -33,8 +34,8 @@ def times(number: int) -> int:
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program of FUNCTIONS functions: `many` calls each as often as `times` says; `many wait`
-    prints where `fun_0` and `refused` are, and waits. `refused` begins with an instruction that the
-    kernel cannot probe."""
+    prints where `fun_0` is, waits for a line, and does so in two threads. `fum_refused` begins with
+    an instruction that the kernel cannot probe."""
     numbers = range(FUNCTIONS)
     functions = "".join(
         f'__attribute__((noinline)) long fun_{n}(long x) {{ __asm__ volatile("" : "+r"(x)); '
@@ -44,19 +45,27 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     calls = "".join(f"for (i = 0; i < {times(n)}; i++) fun_{n}(i);\n" for n in numbers)
     source = tmp_path_factory.mktemp("many") / "many.c"
     source.write_text(
-        f"""#include <stdio.h>
-#include <unistd.h>
+        f"""#include <pthread.h>
+#include <stdio.h>
 {functions}
 __attribute__((naked)) void fum_refused(void) {{ __asm__("cli; ret"); }}
-int main(int argc, char **argv)
+static void *work(void *unused)
 {{
 	long i;
+	{calls}
+	return unused;
+}}
+int main(int argc, char **argv)
+{{
+	pthread_t second;
 	if (argc > 1) {{
 		printf("%lx\\n", (unsigned long)fun_0);
 		fflush(stdout);
-		pause();
+		getchar();
+		pthread_create(&second, 0, work, 0);
+		pthread_join(second, 0);
 	}}
-	{calls}
+	work(0);
 	return 0;
 }}
 """
@@ -64,13 +73,20 @@ int main(int argc, char **argv)
     return build(source, source.with_suffix(""))
 
 
-@pytest.fixture
-def waiting(many: Path) -> Iterator["tuple[subprocess.Popen[str], int]"]:
+@contextmanager
+def started(many: Path) -> Iterator["tuple[subprocess.Popen[str], int]"]:
     """A process of the program that waits, and the address of `fun_0` in it."""
-    with subprocess.Popen([str(many), "wait"], stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([str(many), "wait"], stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
         yield process, int(process.stdout.readline(), 16)
         process.kill()
+
+
+@pytest.fixture
+def waiting(many: Path) -> Iterator["tuple[subprocess.Popen[str], int]"]:
+    with started(many) as process:
+        yield process
 
 
 def first_byte(process: "subprocess.Popen[str]", address: int) -> bytes:
@@ -165,6 +181,30 @@ probes:
     with pytest.raises(HostError) as refused:
         attach_all(plan.replace("optional: true, ", ""), facts())
     assert [finding.message for finding in refused.value.findings] == [reason]
+
+
+def test_a_link_for_one_process_leaves_others_as_they_are(many: Path) -> None:
+    """Two processes run the program, and one of them is the target: it alone has breakpoints, and
+    its calls alone are counted, also those of its second thread."""
+    with started(many) as (target, own), started(many) as (other, address):
+        before = first_byte(other, address)
+
+        def both_run(_session: Session) -> None:
+            assert (first_byte(target, own), first_byte(other, address)) == (BREAKPOINT, before)
+            for process in (target, other):
+                process.communicate("\n", timeout=60)
+
+        plan = f"""
+target: {{pid: {target.pid}}}
+probes: {{p: {{attach: 'uprobe:{many}:fun_*', metrics: {{n: {{count: true}}}}}}}}
+"""
+        made = run(LIMITS + plan, during=both_run)
+    balanced(made)
+    assert mechanisms(made) == {"uprobe multi"}
+    numbers = numbers_of(made.program)
+    for side in made.counts.sides:
+        wanted = 2 * times(numbers[side.hook])
+        assert (side.fired, side.accepted, side.kernel_missed) == (wanted, wanted, 0)
 
 
 def test_more_places_than_the_plan_allows_are_refused_as_ever(many: Path) -> None:

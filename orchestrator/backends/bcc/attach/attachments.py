@@ -198,9 +198,10 @@ class Attachments:
 
     def _attach_program(self, group: ProgramGroup, program: int) -> Attachment:
         """Raises PlacesRefused, AttachRefused, ValueError and OSError."""
-        if group.joined:
-            return attach_joined(group.served, group.mechanism, program)
         processes = self._processes_for(group)
+        if group.joined:
+            process = processes[0] if len(processes) == 1 else 0
+            return attach_joined(group.served, group.mechanism, program, process)
         return attach_side(group.sides[0], group.mechanism, program, self._options, processes)
 
     def _attach_witness(

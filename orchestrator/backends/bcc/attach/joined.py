@@ -39,9 +39,12 @@ class PlacesRefused(Exception):
         super().__init__(f"a link for many places was refused: {refused.strerror} ({name})")
 
 
-def attach_joined(sides: Sequence[HookSide], mechanism: Mechanism, program: int) -> Attachment:
+def attach_joined(
+    sides: Sequence[HookSide], mechanism: Mechanism, program: int, process: int = 0
+) -> Attachment:
     """Attach a program at the places of all `sides`: functions of the kernel, or places in one
-    file. Raises PlacesRefused, and OSError where the file is another one now."""
+    file, in one `process` or all (0). Raises PlacesRefused, and OSError where the file is another
+    one now."""
     if mechanism == "kprobe multi":
         link = _link_all(sides, lambda some: _link_functions(some, program))
         place = f"one link for {len(sides)} functions"
@@ -49,10 +52,11 @@ def attach_joined(sides: Sequence[HookSide], mechanism: Mechanism, program: int)
     hook = sides[0].hook
     same = nullcontext(hook.path)
     opened = same if hook.identity is None else open_unchanged(hook.path, hook.identity)
-    place = f"one link for {len(sides)} places in {hook.path}"
+    scope = f" in process {process}" if process else ""
+    place = f"one link for {len(sides)} places in {hook.path}{scope}"
     with ExitStack() as undoing:
         with opened as path:
-            link = _link_all(sides, lambda some: _link_places(some, path, program))
+            link = _link_all(sides, lambda some: _link_places(some, path, program, process))
             attachment = Attachment(mechanism=mechanism, place=place, fds=[link])
             undoing.callback(attachment.detach)
         undoing.pop_all()
@@ -67,13 +71,13 @@ def _link_functions(sides: Sequence[HookSide], program: int) -> int:
     )
 
 
-def _link_places(sides: Sequence[HookSide], path: str, program: int) -> int:
+def _link_places(sides: Sequence[HookSide], path: str, program: int, process: int) -> int:
     places = [
         bpf_links.FilePlace(offset=side.hook.file_offset, semaphore=side.hook.semaphore)
         for side in sides
     ]
     cookies, returns = list(map(pack_cookie, sides)), is_at_return(sides[0])
-    return bpf_links.link_places(program, path, places, cookies, returns=returns)
+    return bpf_links.link_places(program, path, places, cookies, returns=returns, process=process)
 
 
 def _link_all(sides: Sequence[HookSide], attempt: MakeLink) -> int:

@@ -17,7 +17,7 @@ from orchestrator.backends.bcc.design.mechanism import (
     choose_mechanism,
     missing_feature,
 )
-from orchestrator.backends.bcc.design.scope import why_in_every_process
+from orchestrator.backends.bcc.design.scope import is_one_process, why_in_every_process
 from orchestrator.compile.body_nodes import needs_stacks
 from orchestrator.compile.expressions.nodes import FuncNumber
 from orchestrator.compile.program import Hook, Program, ResolvedTarget
@@ -96,7 +96,7 @@ def _join_hooks(
     for joined in _find_sets(program, choices):
         hooks = joined.hooks
         why = missing_feature(facts, JOINING[joined.mechanism])
-        why = why or _why_apart(hooks[0], program.target, joined.mechanism)
+        why = why or _why_apart(hooks[0], program.target, joined.mechanism, facts)
         for hook in hooks:
             choice = choices[hook.id]
             if why:
@@ -156,8 +156,10 @@ def _are_alike(one: Hook, other: Hook) -> bool:
     )
 
 
-def _why_apart(hook: Hook, target: ResolvedTarget, mechanism: Mechanism) -> str:
+def _why_apart(hook: Hook, target: ResolvedTarget, mechanism: Mechanism, facts: KernelFacts) -> str:
     """Why hooks that could be joined are better attached one by one."""
     if mechanism != "uprobe multi" or why_in_every_process(hook, "dynamic event", target):
         return ""
+    if is_one_process(target):
+        return missing_feature(facts, "uprobe_multi_process")
     return "it would be in every process that maps the file, and not in the target's alone"

@@ -10,7 +10,7 @@ from orchestrator.backends.bcc.design.mechanism import Mechanism
 from orchestrator.compile.expressions.nodes import Builtin
 from orchestrator.compile.program import Hook, ResolvedTarget
 
-__all__ = ["describe_scope", "why_in_every_process"]
+__all__ = ["describe_scope", "is_one_process", "why_in_every_process"]
 
 _OTHER_KEYS = ("cgroup", "comm", "uid", "exe", "pidns")
 _OF_PROCESS = ("pid", "tid")
@@ -34,13 +34,20 @@ def why_in_every_process(
         if named:
             return f"the kernel binds breakpoints to threads, and not to a {named}"
         return "no process is the target"
-    if mechanism != "dynamic event":
+    if mechanism == "uprobe multi" and not is_one_process(target):
+        return "a link is in one process, or in all"
+    if mechanism not in ("dynamic event", "uprobe multi"):
         return f"the {mechanism} does not follow children"
     if hook.body.task is not None:
         return "its events are of no task, or of another task"
     if not hook.body.tests_target and not _joined_by_process(hook):
         return "its span may end in a process outside the target"
     return None
+
+
+def is_one_process(target: ResolvedTarget) -> bool:
+    """Whether the target is one process, without its children."""
+    return len(target.pid) == 1 and not (target.tid or target.children)
 
 
 def _joined_by_process(hook: Hook) -> bool:
@@ -56,6 +63,8 @@ def describe_scope(hook: Hook, mechanism: Mechanism | None, target: ResolvedTarg
     if hook.traits.space != "user" or mechanism is None:
         return ""
     why = why_in_every_process(hook, mechanism, target)
+    if why is None and mechanism == "uprobe multi":
+        return "in the target's process alone: others run as without it"
     if why is None:
         return f"{_ALONE}; {_UNLESS}" if target.children else _ALONE
     return f"in every process that maps the file: {why}"

@@ -18,16 +18,16 @@ from orchestrator.plan.attach_kinds import AttachKind
 from tests.support.bcc_maps import recorded_program
 from tests.support.recorded import recorded
 
+LINKS = ("kprobe_multi", "uprobe_multi", "uprobe_multi_process")
 COUNT = "metrics: {n: {count: true, by: [func]}}"
 LIMITS = "limits: {probes: 100}\n"
 
 
 def facts(**features: bool) -> KernelFacts:
     """6.1 with links, or without."""
-    states = {name: yes("made up") if has else no("not here") for name, has in features.items()}
-    return recorded("6.1").with_features(
-        {"kprobe_multi": yes("made up"), "uprobe_multi": yes("made up"), **states}
-    )
+    own = dict.fromkeys(LINKS, True) | features
+    states = {name: yes("made up") if has else no("not here") for name, has in own.items()}
+    return recorded("6.1").with_features(states)
 
 
 def mechanisms(program: Program, kernel: KernelFacts) -> Counter[str | None]:
@@ -125,7 +125,10 @@ def test_places_of_a_file_are_joined_unless_the_target_alone_may_have_them(
     everywhere = file_program(kind)
     assert set(mechanisms(everywhere, facts())) == {"uprobe multi"}
     assert set(mechanisms(everywhere, facts(uprobe_multi=False))) == {"dynamic event"}
-    bound = file_program(kind, "target: {pid: 1}")
+    one = file_program(kind, "target: {pid: 1}")
+    assert set(mechanisms(one, facts())) == {"uprobe multi"}
+    assert set(mechanisms(one, facts(uprobe_multi_process=False))) == {"dynamic event"}
+    bound = file_program(kind, "target: {pid: 1, children: true}")
     choices = choose_mechanisms(bound, facts())
     assert {choice.mechanism for choice in choices.values()} == {"dynamic event"}
     [why] = {choice.rejected["uprobe multi"] for choice in choices.values()}

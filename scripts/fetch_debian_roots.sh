@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.."
 # The archive that this host's own apt uses, or PROBEPLAN_DEBIAN_MIRROR.
 mirror=$(.venv/bin/python -c 'from orchestrator.lab.apt import mirror; print(mirror("bookworm"))')
 packages=python3-jsonschema,python3-numpy,python3-rich,python3-structlog,python3-yaml
-packages=$packages,python3-bpfcc,python3-capstone,man-db,bash-completion
-form=1 # raise it to have the roots made again
+packages=$packages,python3-bpfcc,python3-capstone,man-db,bash-completion,systemd
+form=2 # raise it to have the roots made again
 cache=${PROBEPLAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/probeplan}/debian-roots
 mkdir -p "$cache"
 

@@ -11,7 +11,6 @@ import pytest
 
 from orchestrator.cli import COMMANDS
 from tests.support.debian_roots import (
-    SUITES,
     DebianRoot,
     build_package,
     debian_root,
@@ -22,16 +21,6 @@ from tests.support.units import UNITS
 pytestmark = pytest.mark.root
 
 BACKENDS = [("bcc", "opens"), ("tracefs", "page-faults --set sample=1/1")]
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_package(tmp_path_factory.mktemp("package"))
-
-
-@pytest.fixture(scope="module", params=SUITES)
-def suite(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.support.paths import ROOT
 
 SUITES = ("bookworm", "trixie")
-_FORM = 1  # as in the script
+_FORM = 2  # as in the script
 _HOLD = """
 set -e
 mkdir "$2/upper" "$2/work" "$2/root"
@@ -52,15 +52,11 @@ _ENVIRONMENT = {
 _CHANGING = ("var/log", "var/lib/dpkg", "var/cache/man", "proc", "sys", "dev", "run", "tmp")
 
 
-class DebianRoot:
-    """The system at `root` in the mount namespace of the process `holder`.
+class DebianSystem:
+    """A system of Debian; `enter`: the words that run in it the command which follows them."""
 
-    Commands enter it by its path, which outside of that namespace is an empty folder: whatever goes
-    wrong, none of them can reach this machine's own system.
-    """
-
-    def __init__(self, root: Path, holder: int) -> None:
-        self._enter = ["nsenter", f"--target={holder}", "--mount", "chroot", str(root)]
+    def __init__(self, enter: Sequence[str]) -> None:
+        self._enter = enter
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Begin a command in it."""
@@ -122,11 +118,22 @@ class DebianRoot:
         return set(self.do("find", "/", *leave_out, "-print").splitlines())
 
 
+class DebianRoot(DebianSystem):
+    """The system at `root` in the mount namespace of the process `holder`.
+
+    Commands enter it by its path, which outside of that namespace is an empty folder: whatever goes
+    wrong, none of them can reach this machine's own system.
+    """
+
+    def __init__(self, root: Path, holder: int) -> None:
+        super().__init__(["nsenter", f"--target={holder}", "--mount", "chroot", str(root)])
+
+
 @contextmanager
 def debian_root(suite: str, folder: Path) -> Iterator[DebianRoot]:
     """A fresh system of this suite; `folder`: an empty one for what changes."""
     holder = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", _HOLD, "sh", str(_find_root(suite)), str(folder)],
+        ["unshare", "--mount", "sh", "-c", _HOLD, "sh", str(find_root(suite)), str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -142,7 +149,7 @@ def debian_root(suite: str, folder: Path) -> Iterator[DebianRoot]:
         holder.communicate()
 
 
-def _find_root(suite: str) -> Path:
+def find_root(suite: str) -> Path:
     """Where the script keeps it; made now where it is not."""
     cache = os.environ.get("PROBEPLAN_CACHE")
     if cache is None:
@@ -161,8 +168,14 @@ def build_package(folder: Path, version: str | None = None) -> Path:
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    [package] = folder.glob("probeplan_*_all.deb")
+    package = find_package(folder)
+    assert package is not None
     return package
+
+
+def find_package(folder: Path) -> Path | None:
+    """The package that was built there; None where there is none."""
+    return next(folder.glob("probeplan_*_all.deb"), None)
 
 
 def make_newer(package: Path, folder: Path, version: str) -> Path:

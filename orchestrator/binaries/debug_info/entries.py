@@ -3,6 +3,7 @@
 An entry is pyelftools' DIE; None is void.
 """
 
+import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Literal
@@ -18,6 +19,7 @@ DebugTypeKind = Literal[
 ]
 _MOST_ENTRIES, _MOST_MEMBERS = 200_000, 4096
 _MOST_ENUMERATORS = 10_000
+_MOST_SECONDS = 30  # of this thread's CPU time
 _MOST_ALIASES = 32  # typedefs and qualifiers of one type
 _ALIASES = frozenset(
     f"DW_TAG_{name}_type" for name in ("const", "volatile", "restrict", "atomic")
@@ -35,16 +37,17 @@ class TooLargeError(ValueError):
 
 
 class EntryBudget:
-    """How many more entries may be looked at: a file may be made so that there is no end of
-    them."""
+    """How many more entries may be looked at, and for how long: a file may be made so that there is
+    no end of them, or that each takes as long as thousands."""
 
     def __init__(self, most: int = _MOST_ENTRIES) -> None:
         self._left = most
+        self._end = time.thread_time() + _MOST_SECONDS
 
     def take(self) -> None:
         """Count one. Raises TooLargeError where that was the last."""
         self._left -= 1
-        if self._left < 0:
+        if self._left < 0 or time.thread_time() > self._end:
             raise TooLargeError
 
 

@@ -20,6 +20,7 @@ __all__ = ["find_debug_info"]
 _ROOT = Path("/usr/lib/debug")
 _MOST_BYTES = 1 << 30  # of a file, and of its debug sections
 _MOST_SECTIONS = 100_000
+_MOST_ABBREVIATIONS = 1 << 24  # bytes; a table of them is read as a whole
 
 
 def find_debug_info(path: Path) -> DebugInfo | None:
@@ -93,5 +94,7 @@ def _is_readable(elf: Any) -> bool:
         names.add(section.name)
         if section.name.startswith((".debug_", ".eh_frame")):
             size += section.data_size
+        if section.name == ".debug_abbrev" and section.data_size > _MOST_ABBREVIATIONS:
+            return False
     is_own = ".debug_info" in names and not names & {".gnu_debugaltlink", ".zdebug_info"}
     return is_own and size <= _MOST_BYTES

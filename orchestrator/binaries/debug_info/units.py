@@ -68,11 +68,12 @@ class DebugInfo:
         arguments than are described; their names have a dot."""
         if "." in name:
             return None
+        budget = EntryBudget()
         for unit in self._units_at(address):
             top = unit.get_top_DIE()
             if number_of(top, "DW_AT_language") not in _LANGUAGES:
                 continue
-            for entry in _list_entries(top, frozenset({"DW_TAG_subprogram"}), EntryBudget()):
+            for entry in _list_entries(top, frozenset({"DW_TAG_subprogram"}), budget):
                 if self._find_entry(entry) == address:
                     return _describe_function(entry)
         return None

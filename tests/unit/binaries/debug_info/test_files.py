@@ -68,6 +68,15 @@ def test_sections_that_unpack_to_too_much_are_not_read(
     assert [name for name, *_ in arguments(program, "take")] == ["bag", "n", "c"]
 
 
+def test_a_table_that_would_take_too_long_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = build(tmp_path)
+    assert find_debug_info(program) is not None
+    monkeypatch.setattr(files, "_MOST_ABBREVIATIONS", 16)
+    assert find_debug_info(program) is None
+
+
 def test_a_program_without_debug_information_has_none(tmp_path: Path) -> None:
     source = tmp_path / "source.c"
     source.write_text(SOURCE)

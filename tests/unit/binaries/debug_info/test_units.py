@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.binaries.debug_info import units
+from orchestrator.binaries.debug_info import entries, units
 from orchestrator.binaries.debug_info.entries import (
     TooLargeError,
     describe_type,
@@ -187,6 +187,16 @@ def test_structures_are_those_of_the_unit_else_of_all(tmp_path: Path, version: s
 def test_a_search_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = info_of(build_two(tmp_path))
     monkeypatch.setattr(units, "_MOST_SEARCHED", 8)
+    with pytest.raises(TooLargeError):
+        info.find_structs("third")
+
+
+def test_a_search_that_takes_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By CPU time: each entry may be made to take as long as thousands."""
+    info = info_of(build_two(tmp_path))
+    monkeypatch.setattr(entries, "_MOST_SECONDS", -1)
     with pytest.raises(TooLargeError):
         info.find_structs("third")
 

@@ -322,6 +322,44 @@ def test_a_host_that_is_cut_off_ends_its_run_alone_and_the_rollout(
     assert hosts[3] not in {path.name for path in (rollouts.results / "calls/cut/hosts").iterdir()}
 
 
+def test_a_host_that_dies_ends_the_rollout_and_what_its_run_left_is_cleaned_up(
+    first: Played, rollouts: Rollouts, plan: Path
+) -> None:
+    """The run, its watchdog and sshd are killed at once: the host's next look at its journals
+    removes what is in the kernel. Its next run is made: that processes die is no harm of a plan."""
+    hosts = ORDER[:4]
+    dead = hosts[1]
+    playing = rollouts.start(
+        *(ROLLOUT, "--limit", ",".join(hosts)),
+        rollout_plan=str(plan),
+        rollout_limits={"duration": "5s"},
+        rollout_backend="tracefs",
+        rollout_check=False,
+        rollout_id="dead",
+        rollout_rings=[1, 3, 4],
+    )
+    assert until(is_live(rollouts, dead), 60)
+    [run] = runs_of(rollouts, dead)
+    instances = Path("/sys/kernel/tracing/instances")
+    rollouts.lab.kill_processes(dead)
+    try:
+        assert list(instances.glob(f"probeplan-{run['run_id']}*"))
+        again = ["run", str(INSTALLED), "--unattended", "--duration", "50ms", "--no-progress"]
+        lines = rollouts.on(dead, [*COMMAND, *again]).splitlines()
+        assert list(instances.glob(f"probeplan-{run['run_id']}*")) == []
+        assert runs_of(rollouts, dead) == []
+        played = rollouts.finish(playing)
+    finally:
+        rollouts.lab.start_sshd(dead)
+    assert json.loads(lines[-1])["outcome"] == "duration"
+    assert rollouts.on(dead, ["ls", "/var/lib/probeplan/running"]) == ""
+    assert played.exit_code == 2, played.text
+    assert "1 unreachable, at most 0 allowed (rollout_max_unreachable)" in played.text
+    assert rollouts.merged("calls", "dead")["missing"] == [dead]
+    assert rollouts.merged("calls", "dead")["hosts"]["complete"] == 2
+    assert hosts[3] not in {path.name for path in (rollouts.results / "calls/dead/hosts").iterdir()}
+
+
 # ---------------------------------------------------------------- two at once, and none
 
 

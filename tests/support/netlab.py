@@ -143,6 +143,19 @@ class Lab:
     def restore(self, host: str) -> None:
         self._set_link(host, "up")
 
+    def kill_processes(self, host: str) -> None:
+        """All in the host at once, its sshd too, as if it had died: none cleans up after another
+        one, and its files stay."""
+        _kill_processes(self.hosts[host])
+
+    def start_sshd(self, host: str) -> None:
+        """Again, in a host whose processes were killed."""
+        number = list(self.hosts).index(host)
+        self.daemons[number].wait()
+        (self.folder / f"{host}.log").write_text("")
+        self.daemons[number] = _start_sshd(self.hosts[host], self.folder)
+        _await_daemons(self)
+
     def kill(self, host: str) -> None:
         """Every process in the host is killed, and the host is gone."""
         _kill_all(self.hosts.pop(host))
@@ -295,10 +308,16 @@ def processes_in(network: str) -> list[int]:
 
 def _kill_all(host: Host) -> None:
     """Ends every process in the host, those last that its namespaces are found by."""
-    while others := set(host.processes()) - {host.holder.pid}:
-        for pid in others:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)
+    _kill_processes(host)
     host.holder.kill()
     host.holder.wait()
+
+
+def _kill_processes(host: Host) -> None:
+    """All but the one that holds its namespaces; stopped first, so that no one sees another end."""
+    while others := set(host.processes()) - {host.holder.pid}:
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in others:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        time.sleep(0.01)

@@ -690,6 +690,8 @@ complete -c probeplan -n '_shtab_probeplan_using bundle' -l check -d 'print what
 complete -c probeplan -n '_shtab_probeplan_using bundle' -l format -xka "text json markdown" -d 'how --check prints (default: text)'
 complete -c probeplan -n '_shtab_probeplan_using bundle' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using bundle' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
+complete -c probeplan -n '_shtab_probeplan_using bundle' -l by -x -d 'count all metrics of the plan by this too: container, cgroup, comm, pid, uid, cpu, …'
+complete -c probeplan -n '_shtab_probeplan_using bundle' -l enrich -x -d 'add the container of its task to each record: id, name, pod'
 complete -c probeplan -n '_shtab_probeplan_using bundle' -l with-command -d 'also for runs with `-- COMMAND`'
 complete -c probeplan -n '_shtab_probeplan_using bundle' -l expires -x -d 'hosts refuse the bundle from then on: 2027-06-30 (its start, UTC), or with a time, 2027-06-30T12:00+02:00'
 complete -c probeplan -n '_shtab_probeplan_using bundle' -l allow-missing -d 'build although nothing serves one of the kernels'

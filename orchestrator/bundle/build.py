@@ -37,11 +37,13 @@ CompileProgress = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
     """What a bundle is made for. `params` and `target`: values by name, as --set and --target give
-    them; programs are made for each combination. `with_command`: also for runs with a command.
-    `created`, `expires`: seconds since the epoch; `expires` None: it does not."""
+    them; programs are made for each combination. `additions`: what --by and --enrich add, by name;
+    there are also programs without it, and with some of it. `with_command`: also for runs with a
+    command. `created`, `expires`: seconds since the epoch; `expires` None: it does not."""
 
     params: Mapping[str, Sequence[str]] = field(default_factory=dict)
     target: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    additions: Mapping[str, str] = field(default_factory=dict)
     with_command: bool = False
     created: int = 0
     expires: int | None = None
@@ -86,7 +88,8 @@ def draw_blueprint(
     artifacts: dict[str, Artifact[Any]] = {}
     all_settings = tuple(_list_settings(options))
     plans = [
-        load_plan_of(content, file, settings=one.params, target=one.target) for one in all_settings
+        load_plan_of(content, file, settings=one.params, target=one.target, additions=one.additions)
+        for one in all_settings
     ]
     for plan, settings in zip(plans, all_settings, strict=True):
         planned += plan_rows(plan, settings, kernels)
@@ -114,14 +117,23 @@ def _list_settings(options: BuildOptions) -> Iterator[Settings]:
     many."""
     params, targets = _combine(options.params), _combine(options.target)
     commands = (False, True) if options.with_command else (False,)
-    count = len(params) * len(targets) * len(commands)
+    additions = _choose(options.additions)
+    count = len(params) * len(targets) * len(additions) * len(commands)
     if count > _MOST_SETTINGS:
         message = (
             f"these values give {count:,} combinations, and a bundle has at most {_MOST_SETTINGS}"
         )
         raise PlanError([of_command_line(message, "build several bundles")])
-    for one_params, one_target, command in itertools.product(params, targets, commands):
-        yield Settings(params=one_params, target=one_target, command=command)
+    for each in itertools.product(params, targets, additions, commands):
+        one_params, one_target, added, command = each
+        yield Settings(params=one_params, target=one_target, additions=added, command=command)
+
+
+def _choose(additions: Mapping[str, str]) -> list[dict[str, str]]:
+    """None of them, each, and all: a run gives what it wants of them."""
+    counts = range(len(additions) + 1)
+    chosen = (some for count in counts for some in itertools.combinations(additions, count))
+    return [{name: additions[name] for name in names} for names in chosen]
 
 
 def _combine(values: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:

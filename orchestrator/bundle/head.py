@@ -103,16 +103,20 @@ def _decode_plan(field: JsonValue) -> bytes:
 
 
 def _encode_settings(settings: Settings) -> dict[str, object]:
+    added = {"additions": dict(settings.additions)} if settings.additions else {}
     return {
         "params": dict(settings.params),
         "target": dict(settings.target),
+        **added,
         "command": settings.command,
     }
 
 
 def _decode_settings(field: JsonValue) -> Settings:
-    fields = field.take_record("params", "target", "command")
+    added = ("additions",) if "additions" in field.take_mapping() else ()
+    fields = field.take_record("params", "target", *added, "command")
     return Settings(
+        additions=fields["additions"].take_texts() if added else {},
         params=fields["params"].take_texts(),
         target=fields["target"].take_texts(),
         command=fields["command"].take_flag(),

@@ -27,11 +27,12 @@ def shorten_key(key: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What was given to the plan, as text: `params` by --set, `target` by --target. `command`: for
-    runs with `-- COMMAND`, whose descendants are followed."""
+    """What was given to the plan, as text: `params` by --set, `target` by --target, `additions` by
+    --by and --enrich. `command`: for runs with `-- COMMAND`, whose descendants are followed."""
 
     params: Mapping[str, str] = field(default_factory=dict)
     target: Mapping[str, str] = field(default_factory=dict)
+    additions: Mapping[str, str] = field(default_factory=dict)
     command: bool = False
 
 

@@ -33,8 +33,13 @@ def overrides(args: argparse.Namespace) -> dict[str, dict[str, str]]:
     """The values of those options, and of those that add to a plan where a command has them, as
     keyword arguments of `load_plan`; the last of a key wins."""
     given = {name: dict(getattr(args, name)) for name in ("settings", "target", "limits")}
+    return {**given, "additions": read_additions(args)}
+
+
+def read_additions(args: argparse.Namespace) -> dict[str, str]:
+    """What `--by` and `--enrich` add to a plan, by option; none where a command has neither."""
     added = {name: getattr(args, name, None) for name in ("by", "enrich")}
-    return {**given, "additions": {name: ",".join(of) for name, of in added.items() if of}}
+    return {name: ",".join(of) for name, of in added.items() if of}
 
 
 def add_addition_options(options: Options) -> None:

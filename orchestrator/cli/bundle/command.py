@@ -10,7 +10,12 @@ from orchestrator.cli.bundle.files import list_plans, place_bundles
 from orchestrator.cli.bundle.matrix_text import FORMATS, describe_bundle
 from orchestrator.cli.bundle.moments import read_created, read_expires
 from orchestrator.cli.messages import print_error, print_message, print_note
-from orchestrator.cli.options import add_override_options, facts_of
+from orchestrator.cli.options import (
+    add_addition_options,
+    add_override_options,
+    facts_of,
+    read_additions,
+)
 from orchestrator.plan.findings import Finding, PlanError, of_command_line
 
 if TYPE_CHECKING:
@@ -89,6 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     plan = parser.add_argument_group("what is built")
     add_override_options(plan, limits=False)
+    add_addition_options(plan)
     plan.add_argument("--with-command", action="store_true", help="also for runs with `-- COMMAND`")
     plan.add_argument(
         "--expires",
@@ -151,6 +157,7 @@ def _read_options(args: argparse.Namespace) -> "BuildOptions":
     return BuildOptions(
         params=_collect_values(args.settings),
         target=_collect_values(args.target),
+        additions=read_additions(args),
         with_command=args.with_command,
         created=created,
         expires=None if args.expires is None else read_expires(args.expires, created),

@@ -154,6 +154,7 @@ def _name_row(bundle: Bundle, settings: Settings) -> str:
     """The plan, and what was given to it."""
     given = [f"{name}={value}" for name, value in settings.params.items()]
     given += [f"target {name}={value}" for name, value in settings.target.items()]
+    given += [f"--{name} {value}" for name, value in settings.additions.items()]
     given += ["-- COMMAND"] if settings.command else []
     return " ".join([bundle.plan_name, *given])
 

@@ -46,6 +46,24 @@ def test_runs_with_a_command_have_programs_that_follow_it(monkeypatch) -> None:
     assert len(build_bundle(VFS_READS, TWO, options).programs) == 2 * 4
 
 
+def test_additions_have_programs_next_to_those_without(monkeypatch) -> None:
+    """A run with other additions has none; a bundle without any is written as before."""
+    compile_to_nothing(monkeypatch)
+    added = {"by": "container", "enrich": "containers"}
+    bundle = build_bundle(VFS_READS, TWO, replace(OPTIONS, additions=added))
+    plain = build_bundle(VFS_READS, TWO, OPTIONS)
+    by, enrich = {"by": "container"}, {"enrich": "containers"}
+    assert bundle.programs.keys() > plain.programs.keys()
+    assert [dict(one.additions) for one in bundle.settings] == [{}, by, enrich, added]
+    assert read_bundle(write_bundle(bundle), "x.ppb") == bundle
+    assert b"additions" not in write_bundle(plain)
+    facts = TWO[0].facts
+    for additions, is_there in (({}, True), (by, True), (added, True), ({"by": "comm"}, False)):
+        plan = load_plan(VFS_READS, additions=additions)
+        artifact = prepare(plan, facts).choice.artifact
+        assert (programs_of.make_program_key(artifact) in bundle.programs) == is_there
+
+
 def test_a_program_that_no_row_names_does_no_harm(monkeypatch) -> None:
     """Bundles of 0.1.0 have programs that only count, for canaries."""
     compile_to_nothing(monkeypatch)

@@ -148,3 +148,12 @@ def test_starts_from_bundles_are_compared_and_bundles_weighed(tmp_path: Path) ->
     assert values["context-switches: start to armed, for a new pid"] > 0
     assert values["checking a bundle's signature"] > 0
     assert 0 < values["bundle of five kernels, median"] <= 12
+
+
+@pytest.mark.root
+@needs_a_kernel
+def test_a_glob_by_one_link_is_compared_with_its_functions_one_by_one(tmp_path: Path) -> None:
+    names = {"attaching 20 functions", "detaching 20 functions"}
+    figures = run_benchmark("joining", tmp_path)
+    assert set(figures) == names
+    assert all(milliseconds > 0 for milliseconds in figures.values())

@@ -13,7 +13,9 @@ CASES = "tests.guest.bcc.plans"
 def part(number: int) -> Any:
     """One part of the plans."""
     case, prepare = f"{CASES}:load_peers", f"{CASES}:prepare_peers"
-    return pytest.param(number, marks=pytest.mark.guest(case, prepare=prepare, number=number))
+    return pytest.param(
+        number, marks=pytest.mark.guest(case, prepare=prepare, modules=("ext4",), number=number)
+    )
 
 
 @pytest.mark.usual_kernel

@@ -48,8 +48,8 @@ probes:
   queued:
     attach: tracepoint:net:net_dev_queue
     let: {p: packet(args.skbaddr)}
-    where: p.src != p.dst and (p.sport == 53 or p.dport in (53, 5353) or p.proto == IPPROTO_UDP)
-    once: {by: [p.src, p.sport, {same: p.src == p.dst}]}
+    where: "p.src != p.dst and (p.sport == 53 or p.dport in (53, 5353) or p.proto == IPPROTO_UDP)"
+    once: {by: [p.src, p.sport, {same: "p.src == p.dst"}]}
     emit: {family: p.family, proto: p.proto, src: p.src, dst: p.dst, sport: p.sport,
            dport: p.dport, ttl: p.ttl, tos: p.tos, len: p.len}
     metrics:
@@ -78,17 +78,7 @@ spans:
     emit: {same: start.own == end.to}
     metrics: {both: {count: start.own == start.to}}
 """
-#: Six walks of a path in one program.
-WALKS = """
-limits: {events: 10k, rate: 1k/s, cpu: 100%}
-probes:
-  read:
-    attach: rawtracepoint:sched_process_exec
-    let: {f: args.bprm.file}
-    where: under(f, "/usr/lib") or endswith(path(f), ".conf") or path(f) == "/etc/ssh/sshd_config"
-    emit: {file: path(f), inside: under(f, "/opt"), config: 'endswith(path(f), "/bin/sh")'}
-"""
-PLANS = {"captured": CAPTURED, "network": NETWORK, "walks": WALKS}
+PLANS = {"captured": CAPTURED, "network": NETWORK}
 
 
 def prepare(kernel: Kernel, share: Path) -> dict[str, Any]:

@@ -263,7 +263,7 @@ function _probeplan_plan_params
     case steal-time
       printf '%s\t%s\n' 'min=10ms' 'one record per time on a CPU of which more was stolen'
     case stuck-tasks
-      printf '%s\t%s\n' 'min=1s' ''
+      printf '%s\t%s\n' 'min=1s' 'show tasks that have waited at least this long'
     case kernel-allocations
       printf '%s\t%s\n' 'sample=1/1000' 'record one in N allocations'
     case kernel-outstanding

@@ -109,10 +109,10 @@ def test_bash_finds_the_completion(installed: DebianRoot) -> None:
     script = (
         "source /usr/share/bash-completion/bash_completion; "
         "_completion_loader probeplan || __load_completion probeplan; complete -p probeplan; "
-        "COMP_WORDS=(probeplan run vfs-re); COMP_CWORD=2; _shtab_probeplan; echo ${COMPREPLY[@]}"
+        "COMP_WORDS=(probeplan run vfs-re); COMP_CWORD=2; _probeplan; echo ${COMPREPLY[@]}"
     )
     shown = installed.do("bash", "-c", script).splitlines()
-    assert shown == ["complete -o bashdefault -F _shtab_probeplan probeplan", "vfs-reads"]
+    assert shown == ["complete -o bashdefault -F _probeplan probeplan", "vfs-reads"]
 
 
 def test_units_and_the_administrators_folder_are_there(installed: DebianRoot) -> None:

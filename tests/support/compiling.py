@@ -19,5 +19,6 @@ def compile_to_nothing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return [dict.fromkeys(functions, RETURN_0) for _, functions in texts]
 
     monkeypatch.setenv("PROBEPLAN_CACHE", "off")
+    monkeypatch.setattr(clang, "_latest", {})
     monkeypatch.setattr(clang, "compile_texts", compile_texts)
     return compiled

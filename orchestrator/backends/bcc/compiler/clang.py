@@ -34,7 +34,6 @@ ATTEMPTS = 4  # at placeholders that are not among the numbers of a text: one in
 COMPILE_SECONDS = 120  # 0.25 s natively, 2-4 s under emulation (measured)
 KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
 
-
 #: What this process compiled last, by key: a canary and its run attach the same program, also where
 #: nothing can be kept on disk.
 _latest: dict[str, OpenProgram] = {}

@@ -20,7 +20,8 @@ PLAN = HEAD + "probes:\n  p:\n    attach: function:vfs_read\n    emit: {got: ret
 
 @pytest.fixture(autouse=True)
 def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KernelFacts:
-    """6.1, which can probe functions; nothing is mounted, and the cache is empty."""
+    """6.1, which can probe functions; nothing is mounted, and nothing was compiled before."""
+    monkeypatch.setattr(clang, "_latest", {})
     facts = recorded("6.1")
     monkeypatch.setattr(prepare, "live_facts", lambda: facts)
     monkeypatch.setattr(prepare, "mount_tracefs", lambda: None)

@@ -25,6 +25,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         "preemptions": _OLD_STATE,
         "run-queue-latency": _OLD_STATE,
         "slow-wakeups": _OLD_STATE,
+        "stuck-tasks": _OLD_STATE,
         "wakers": _OLD_STATE,
     },
     "6.1": {

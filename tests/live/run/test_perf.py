@@ -1,6 +1,5 @@
 """`perf:` on this machine: page faults and context switches of a workload that knows its own."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,9 +34,8 @@ probes:
 
 def test_software_events_are_counted_exactly(tmp_path: Path) -> None:
     """With period 1 each is a hit, and the kernel's count of them shows that none was missed. With
-    another one, a hit stands for all of the period: short of the total by less than a period for
-    each CPU, and marked as an estimate. Switches away from tasks within bpf(2), which are not of
-    the workload, are missed and counted as such."""
+    another one, a hit stands for all of the period, and is marked as an estimate. Switches away
+    from tasks within bpf(2), which are not of the workload, are missed and counted as such."""
     binary = tmp_path / "counted"
     compile_to(binary, WORKLOADS / "counted.c")
     plan = tmp_path / "plan.yaml"
@@ -54,8 +52,9 @@ def test_software_events_are_counted_exactly(tmp_path: Path) -> None:
     assert len(ran.data("fault")) == PAGES
     assert {row["what"] for row in ran.data("fault")} == {"page-faults"}
     assert ran.value("switch", "n", comm="sleeping") == int(switches.read_text()) >= SLEEPS
-    cpus = os.cpu_count() or 1
-    assert abs(ran.value("sampled", "n", comm="touching") - PAGES) <= 10 * cpus
+    # A period goes on over what else runs on the CPU: the hit is of the task that ends it.
+    assert ran.value("sampled", "n", comm="touching") % 10 == 0
+    assert abs(ran.value("sampled", "n", comm="touching") - PAGES) <= PAGES // 10
     weights = {line["probe"]: line["weight"] for line in ran.of_kind("event.recorded")}
     assert weights == {"fault": 1, "thinned": 10}
     samples = {line["probe"]: line["sample"] for line in ran.of_kind("metric.reported")}
@@ -82,7 +81,7 @@ def test_a_hit_that_cannot_be_sampled_has_the_weight_of_its_period(tmp_path: Pat
     """A probe that sets a note is never sampled: its counts, sums and records have the weight all
     the same. The first event finds no note."""
     binary = tmp_path / "counted"
-    subprocess.run(["gcc", "-O2", "-o", binary, WORKLOADS / "counted.c"], check=True)
+    compile_to(binary, WORKLOADS / "counted.c")
     plan = tmp_path / "plan.yaml"
     plan.write_text(UNSAMPLED)
     command = [str(binary), str(PAGES), str(SLEEPS), str(tmp_path / "switches")]
@@ -92,7 +91,7 @@ def test_a_hit_that_cannot_be_sampled_has_the_weight_of_its_period(tmp_path: Pat
     assert ran.value("noted", "n") == 10 * len(records)
     assert ran.value("noted", "later") == 10 * (len(records) - 1)
     assert ran.value("noted", "worth") == sum(10 * line["tid"] for line in records)
-    assert abs(ran.value("noted", "n") - PAGES) <= 10 * (os.cpu_count() or 1)
+    assert abs(ran.value("noted", "n") - PAGES) <= PAGES // 10
     assert {line["sample"] for line in ran.of_kind("metric.reported")} == {10}
 
 

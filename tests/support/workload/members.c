@@ -7,19 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTE(name, operands, ...)                                                                  \
-	__asm__ volatile("990: nop\n"                                                              \
-			 ".pushsection .note.stapsdt,\"\",\"note\"\n"                              \
-			 ".balign 4\n"                                                             \
-			 ".4byte 992f-991f, 994f-993f, 3\n"                                        \
-			 "991: .asciz \"stapsdt\"\n"                                               \
-			 "992: .balign 4\n"                                                        \
-			 "993: .8byte 990b, 0, 0\n"                                                \
-			 ".asciz \"rt\"\n"                                                         \
-			 ".asciz \"" name "\"\n"                                                   \
-			 ".asciz \"" operands "\"\n"                                               \
-			 "994: .balign 4\n"                                                        \
-			 ".popsection\n" ::__VA_ARGS__)
+#include "usdt_note.h"
 
 struct foo {
 	int32_t m, n;
@@ -64,9 +52,9 @@ int main(int argc, char **argv)
 		take_struct(&first);
 		take_array(numbers, &grid, both);
 		take_bits(&bits);
-		NOTE("str", "8@%0 -4@%1", "r"(text), "r"((int)strlen(text)));
-		NOTE("twelve",
-		     "8@$1 8@$2 8@$3 8@$4 8@$5 8@$6 8@$7 8@$8 8@$9 8@$10 8@$11 8@$12");
+		USDT_NOTE("rt", "str", "8@%0 -4@%1", "r"(text), "r"((int)strlen(text)));
+		USDT_NOTE("rt", "twelve",
+			  "8@$1 8@$2 8@$3 8@$4 8@$5 8@$6 8@$7 8@$8 8@$9 8@$10 8@$11 8@$12");
 	}
 	return 0;
 }

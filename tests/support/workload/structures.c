@@ -6,20 +6,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "usdt_note.h"
+
 #define SOLD(name, amount, values)                                                                 \
-	__asm__ volatile("990: nop\n"                                                              \
-			 ".pushsection .note.stapsdt,\"\",\"note\"\n"                              \
-			 ".balign 4\n"                                                             \
-			 ".4byte 992f-991f, 994f-993f, 3\n"                                        \
-			 "991: .asciz \"stapsdt\"\n"                                               \
-			 "992: .balign 4\n"                                                        \
-			 "993: .8byte 990b, 0, 0\n"                                                \
-			 ".asciz \"shop\"\n"                                                       \
-			 ".asciz \"sold\"\n"                                                       \
-			 ".asciz \"8@%0 -4@%1 8@%2\"\n"                                            \
-			 "994: .balign 4\n"                                                        \
-			 ".popsection\n" ::"r"(name),                                              \
-			 "r"(amount), "r"(values))
+	USDT_NOTE("shop", "sold", "8@%0 -4@%1 8@%2", "r"(name), "r"(amount), "r"(values))
 
 struct item {
 	int32_t first;

@@ -10,19 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define NOTE(name, operands, ...)                                                                  \
-	__asm__ volatile("990: nop\n"                                                              \
-			 ".pushsection .note.stapsdt,\"\",\"note\"\n"                              \
-			 ".balign 4\n"                                                             \
-			 ".4byte 992f-991f, 994f-993f, 3\n"                                        \
-			 "991: .asciz \"stapsdt\"\n"                                               \
-			 "992: .balign 4\n"                                                        \
-			 "993: .8byte 990b, 0, 0\n"                                                \
-			 ".asciz \"texts\"\n"                                                      \
-			 ".asciz \"" name "\"\n"                                                   \
-			 ".asciz \"" operands "\"\n"                                               \
-			 "994: .balign 4\n"                                                        \
-			 ".popsection\n" ::__VA_ARGS__)
+#include "usdt_note.h"
 
 /* What a program keeps as numbers may be addresses too. */
 struct holder {
@@ -50,9 +38,9 @@ int main(int argc, char **argv)
 		struct holder holder;
 		holder.length = (uint64_t)snprintf(text, sizeof text, "text-%ld", i);
 		holder.address = (uintptr_t)text;
-		NOTE("text", "8@%0 -4@%1", "r"(text), "r"((int)-i));
-		NOTE("glob_one", "8@%0", "r"(text));
-		NOTE("glob_two", "8@%0", "r"(text));
+		USDT_NOTE("texts", "text", "8@%0 -4@%1", "r"(text), "r"((int)-i));
+		USDT_NOTE("texts", "glob_one", "8@%0", "r"(text));
+		USDT_NOTE("texts", "glob_two", "8@%0", "r"(text));
 		give(text);
 		take(&holder);
 		prctl(PR_SET_NAME, text);

@@ -57,6 +57,11 @@ class NoteDraft:
     keep: Mapping[str, Node]
 
 
+#: The release of the language in which `retval` has its type by debug information (language, rule
+#: 12): before, it was a u64 on all hosts.
+_RETURNS_DESCRIBED = (1, 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookDraft:
     """One hook, typed. `typer` and `redactor` serve the spans that use the hook: what they type is
@@ -147,6 +152,7 @@ def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
         message = f"`task: current` has no meaning at {point.label}: probeplan itself runs there"
         hint = "leave out `task`: the event is that of the task that is shown"
         raise plan_error("PP088", message, item.position, hint)
+    knows_returns = plan.metadata.is_written_for(_RETURNS_DESCRIBED)
     return HookScope(
         facts=facts if point.types is None else facts.with_own_types(point.types),
         label=point.label,
@@ -154,7 +160,7 @@ def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
         why_unnamed=point.why_unnamed,
         positional=point.positional,
         retval=return_node(point),
-        describe_return=point.describe_return,
+        describe_return=point.describe_return if knows_returns else lambda _position: None,
         paired=point.paired,
         has_task=task != "none",
         is_running_task=task is None,

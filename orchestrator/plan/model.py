@@ -386,6 +386,12 @@ class Metadata:
     runbook: str = ""
     requires: str = ""
 
+    def is_written_for(self, release: tuple[int, int]) -> bool:
+        """Whether the plan requires this release of the language, or a later one: what means
+        something else in it than before does so in these plans alone."""
+        numbers = tuple(map(int, (self.requires or "1.0").split(".")))
+        return numbers >= release
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOverride:

@@ -25,7 +25,7 @@ def test_a_part_of_a_key_is_a_number_or_a_text(value: object, shown: object) -> 
 
 
 def test_a_key_is_one_line() -> None:
-    """Its parts in order; what has no room is one cell."""
+    """Its parts in order; what did not fit is one cell."""
     cell = {"other": False, "key": {"sk": KERNEL_ADDRESS, "port": 80}}
     assert describe_cell(cell) == "0xffff888001234560 80"
     assert describe_cell({"other": True, "key": {}}) == "(other)"

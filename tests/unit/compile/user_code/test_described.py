@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from orchestrator.compile.expressions.nodes import Address, Builtin, Load, Node
+from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
+from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.plan.load import load_plan
 from tests.support.binaries import compile_to
 from tests.support.described import build
 from tests.support.paths import WORKLOADS
+from tests.support.recorded import HEAD
 
 Compile = Callable[..., Program]
 
@@ -28,6 +32,17 @@ double half(void) { return 0.5; }
 void nothing(void) { }
 int main(void) { return 0; }
 """
+
+
+@pytest.fixture
+def compiled(facts: KernelFacts) -> Compile:
+    """Compiles a plan's text (its head is added) against 6.1; it requires `release`."""
+
+    def compile_text(text: str, release: str = "1.1") -> Program:
+        head = HEAD.replace("summary: t}", f'summary: t, requires: "{release}"}}')
+        return compile_plan(load_plan((head + text).encode()), facts)
+
+    return compile_text
 
 
 @pytest.fixture
@@ -200,6 +215,15 @@ def test_retval_has_the_type_of_the_source(compiled: Compile, program: Path) -> 
     }  # fmt: skip
     assert where(result(compiled, program, "take", "v: retval.next.value")) == (0, "s32", 0, 0)
     assert str(result(compiled, program, "text", "v: str(retval)").type) == "string[128]"
+
+
+@pytest.mark.parametrize("function", ["tint", "truth", "nothing", "half"])
+def test_plans_of_an_older_release_keep_what_retval_was(
+    compiled: Compile, program: Path, function: str
+) -> None:
+    """A u64 on all hosts, with and without debug information."""
+    probe = f"{{attach: 'uretprobe:{program}:{function}', emit: {{v: retval}}}}"
+    assert str(emitted(compiled(f"probes: {{p: {probe}}}", "1.0"))["v"].type) == "u64"
 
 
 def test_an_enum_that_is_returned_has_its_names(compiled: Compile, program: Path) -> None:

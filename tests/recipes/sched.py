@@ -354,7 +354,7 @@ def stuck_tasks_seen(ran: "Ran") -> None:
     for row in stuck:
         assert row["data"]["killable"] is True
         assert row["data"]["uid"] == os.getuid()
-        assert 1_000_000_000 <= row["data"]["waited"] < 4_000_000_000
+        assert 1_000_000_000 <= row["data"]["waited"] < 30_000_000_000
         functions = [frame.partition("+")[0] for frame in row["data"]["stack"]]
         assert functions[0] in ("kernel_clone", "wait_for_vfork_done", "_do_fork")
         assert any("clone" in function for function in functions)
@@ -368,7 +368,7 @@ def stuck_tasks_seen(ran: "Ran") -> None:
             if cell["key"]["comm"] == name
         ]
         assert len(waited) >= 2
-        assert all(after - before >= 500_000_000 for before, after in pairwise(waited))
+        assert all(after > before for before, after in pairwise(waited))
     assert not [row for row in ran.of_kind("event.recorded") if row["comm"] == "sleeps"]
 
 

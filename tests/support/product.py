@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -27,6 +28,11 @@ _RUN = (sys.executable, "-m", "orchestrator.cli", "run")
 INCOMPLETE = 4
 #: What a run says of events that came while the program of their probe was running on that CPU.
 RECURSION = ": it was running on that CPU already, nested or preempted"
+#: What it says of events of a perf tracepoint that came in an interrupt of another program, or of
+#: bpf(2): the kernel runs none there (trace_call_bpf in kernel/trace/bpf_trace.c).
+_NESTED = re.compile(
+    r" times tracepoint:[\w:]+(?: \(\w+\))? happened and the kernel did not run the probe$"
+)
 UNDISTURBED_TRIES = 3
 Line = dict[str, Any]
 
@@ -177,9 +183,13 @@ def run_undisturbed(*arguments: str, command: Sequence[str]) -> Ran:
 
 def was_disturbed(lines: bytes) -> bool:
     """Whether a run is incomplete for no other reason than that events came while the program of
-    their probe was running on that CPU."""
+    their probe, or of a perf tracepoint any, was running on that CPU."""
     reasons = json.loads(lines.splitlines()[-1]).get("incomplete_because") or ()
-    return bool(reasons) and all(reason.endswith(RECURSION) for reason in reasons)
+    return bool(reasons) and all(map(_is_nested, reasons))
+
+
+def _is_nested(reason: str) -> bool:
+    return reason.endswith(RECURSION) or _NESTED.search(reason) is not None
 
 
 def _run_process(argv: Sequence[str]) -> "subprocess.CompletedProcess[bytes]":

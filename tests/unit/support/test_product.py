@@ -12,6 +12,7 @@ DISTURBED = (
     "release: 41 times rawtracepoint:kfree (hit) happened and the kernel did not run the probe: it "
     "was running on that CPU already, nested or preempted"
 )
+NESTED = "p: 2 times tracepoint:sock:state happened and the kernel did not run the probe"
 LOST = "release: 3 records were lost: the buffer was full"
 
 
@@ -30,6 +31,8 @@ def lines(*reasons: str) -> bytes:
         ((LOST,), False),
         ((DISTURBED, LOST), False),
         ((DISTURBED.removesuffix(product.RECURSION),), False),
+        ((NESTED,), True),
+        ((NESTED, LOST), False),
     ],
 )
 def test_only_what_an_interrupt_did_is_a_disturbance(

@@ -292,7 +292,7 @@ HELD_TIMES = 5
 
 def over_quota() -> None:
     """A program that never rests, with 50 ms of a CPU in each 200 ms, until the kernel says that it
-    was held 5 times, each time in a new period."""
+    was held 5 times, each time in a new period; on a slow machine a few times more."""
     root = HELD.parent / "cgroup.subtree_control"
     if not any(HELD.parent.glob("cgroup.controllers")):
         subprocess.run(["mount", "-t", "cgroup2", "cgroup2", str(HELD.parent)], check=True)
@@ -308,7 +308,6 @@ def over_quota() -> None:
             while times_held() < HELD_TIMES:
                 time.sleep(0.002)
             it.kill()
-        assert times_held() == HELD_TIMES
     finally:
         HELD.rmdir()
 
@@ -320,10 +319,10 @@ def times_held() -> int:
 
 
 def cgroup_throttling_seen(ran: "Ran") -> None:
-    """Once in each period; where the program changes its CPU, on both. Each time is the rest of a
-    period, and they are no ticks."""
+    """Once in each period, of which there may be more until the program is killed; where it changes
+    its CPU, on both. Each time is the rest of a period, and they are no ticks."""
     held = [one for one in ran.data("long") if one["name"] == HELD.name]
-    assert HELD_TIMES <= len(held) <= 2 * HELD_TIMES
+    assert HELD_TIMES <= len(held) <= 4 * HELD_TIMES
     assert {one["group"] for one in held} == {f"/{HELD.name}"}
     assert sum(one["took"] for one in held) > HELD_TIMES * 50_000_000
     assert all(one["took"] < 250_000_000 for one in held)

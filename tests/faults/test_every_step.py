@@ -51,4 +51,4 @@ def test_an_attach_that_fails_at_any_step_is_undone_in_reverse(
     with foreigners(load):
         fatal = runs.failed_everywhere()
     assert len(fatal) >= 12, fatal
-    assert any("uprobe_events" in step for step in fatal)
+    assert any("uprobe_events" in step for step in fatal), fatal

@@ -128,16 +128,22 @@ def test_a_snapshot_is_whole(seen: Seen) -> None:
             assert hook["sides"]["hit"]["kernel_missed"] == hook["sides"]["hit"]["expired"] == 0
 
 
-def test_a_window_is_a_snapshot_and_the_totals_are_the_last_one(tmp_path: Path) -> None:
-    """Nothing is added up: each window has all files, and so have the totals."""
-    plan = tmp_path / "windows.yaml"
+@contextmanager
+def windows_of_files(folder: Path) -> Iterator[tuple[Path, int]]:
+    """A plan that counts the workload's open files in windows, and how many it has."""
+    plan = folder / "windows.yaml"
     with workload() as (pid, *_):
-        count = len(list(Path(f"/proc/{pid}/fd").iterdir()))
         plan.write_text(
             HEAD
             + f"every: 500ms\ntarget: {{pid: {pid}}}\n"
             + 'probes: {files: {attach: "iter:task_file", metrics: {n: {count: true}}}}\n'
         )
+        yield plan, len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_a_window_is_a_snapshot_and_the_totals_are_the_last_one(tmp_path: Path) -> None:
+    """Nothing is added up: each window has all files, and so have the totals."""
+    with windows_of_files(tmp_path) as (plan, count):
         ran = run_alone(str(plan), "--backend", "bcc")
     reports = ran.of_kind("metric.reported")
     assert len(reports) >= 3
@@ -188,14 +194,7 @@ def test_of_thousands_of_threads_each_is_one_hit(tmp_path: Path) -> None:
 
 def test_a_snapshot_that_fails_makes_the_run_incomplete_and_it_goes_on(tmp_path: Path) -> None:
     """The second read has no memory: its window has nothing, and the others show all."""
-    plan = tmp_path / "windows.yaml"
-    with workload() as (pid, *_):
-        count = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        plan.write_text(
-            HEAD
-            + f"every: 500ms\ntarget: {{pid: {pid}}}\n"
-            + 'probes: {files: {attach: "iter:task_file", metrics: {n: {count: true}}}}\n'
-        )
+    with windows_of_files(tmp_path) as (plan, count):
         command = [sys.executable, "-c", FAILING, "run", str(plan), "--backend", "bcc", "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     ran = Ran.of(done.stdout.encode())
